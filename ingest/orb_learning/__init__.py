@@ -1,0 +1,26 @@
+"""Learn from an agent orchestrator's executions which tier, pool and solution work best.
+
+`Telemetry` captures events; the records and event classes say what can be captured. Everything
+that needs DuckDB or dbt lives in submodules and is imported where it is used.
+"""
+
+from orb_learning.capture import CaptureStats, Telemetry
+from orb_learning.errors import OrbLearningError
+from orb_learning.records import (
+    ErrorType,
+    ExecutionRecord,
+    FeedbackRecord,
+    QualityPolicy,
+    SolutionRecord,
+)
+
+__all__ = [
+    "CaptureStats",
+    "ErrorType",
+    "ExecutionRecord",
+    "FeedbackRecord",
+    "OrbLearningError",
+    "QualityPolicy",
+    "SolutionRecord",
+    "Telemetry",
+]

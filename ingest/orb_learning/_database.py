@@ -1,0 +1,42 @@
+"""Opening DuckDB files, with errors a person can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orb_learning.errors import BusyError, HomeError, OrbLearningError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file.
+
+    Raises:
+        BusyError: another process, or another part of this one, holds the file.
+        HomeError: the file cannot be read as a DuckDB database.
+    """
+    import duckdb
+
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as error:
+        raise explained(error, path) from error
+    if not read_only:
+        path.chmod(0o600)
+    return connection
+
+
+def explained(error: duckdb.Error, path: Path) -> OrbLearningError:
+    """Return the error that says what to do about a DuckDB file that does not open."""
+    text = str(error)
+    first_line = text.partition("\n")[0]
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        return BusyError(f"{path} is in use by another process; try again when it has finished")
+    if "different configuration" in text or "Unique file handle conflict" in text:
+        return BusyError(f"{path} is still open elsewhere in this process; close it first")
+    if "not a valid DuckDB database file" in text:
+        return HomeError(f"{path} is not a DuckDB database; move it away or restore a backup of it")
+    return HomeError(f"cannot open {path}: {first_line}")

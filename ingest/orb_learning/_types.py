@@ -1,0 +1,139 @@
+"""Field types shared by events and records: the bounds of every value that may be stored.
+
+The bounds are wide enough for any real run and narrow enough that SQL arithmetic on stored
+values can never overflow: counts fit INTEGER, and a sum of a billion durations or costs fits
+DECIMAL(38, 9).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import uuid_utils.compat
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
+
+NAMESPACE = uuid.UUID("6f72622d-6c65-5172-8e69-6e672d763100")
+"""UUIDv5 namespace of ids derived from a host's own strings and from imported rows."""
+
+EMBEDDING_DIMENSIONS = 384
+MAX_INT = 2**31 - 1
+MAX_REAL = 1e9
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class ErrorType(StrEnum):
+    """Why an execution failed. Other strings are accepted wherever this type is, and kept."""
+
+    TIMEOUT = "timeout"
+    QUALITY_GATE = "quality_gate"
+    CRASH = "crash"
+    VALIDATION = "validation"
+    UNKNOWN = "unknown"
+
+
+def new_id() -> uuid.UUID:
+    """Return a UUIDv7: unique, and ordered by the time it was made."""
+    return uuid_utils.compat.uuid7()
+
+
+def utc_now() -> datetime:
+    """Return the host's clock, timezone-aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def task_uuid(reference: object) -> uuid.UUID:
+    """Return the task id that stands for a host's own reference.
+
+    A UUID, or a string that spells one, is taken as it is; any other reference maps to the same
+    UUIDv5 in every process.
+
+    Raises:
+        ValueError: the reference is empty or cannot be written as text.
+    """
+    if isinstance(reference, uuid.UUID):
+        return reference
+    text = str(reference)
+    if not text.strip():
+        raise ValueError("a task id needs at least one character")
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.uuid5(NAMESPACE, text)
+
+
+def with_task_uuid(values: Any) -> Any:
+    """Replace a host's own task reference by its UUID and keep the reference in the metadata."""
+    if not isinstance(values, Mapping) or values.get("task_id") is None:
+        return values
+    reference = values["task_id"]
+    task_id = task_uuid(reference)
+    if reference is task_id:
+        return values
+    replaced = {**values, "task_id": task_id}
+    if uuid_text_differs(reference, task_id):
+        metadata = values.get("metadata")
+        if metadata is None or isinstance(metadata, Mapping):
+            replaced["metadata"] = {"task_ref": str(reference), **(metadata or {})}
+    return replaced
+
+
+def uuid_text_differs(reference: object, task_id: uuid.UUID) -> bool:
+    """Tell whether a reference is a name of its own and not a spelling of the UUID."""
+    try:
+        return uuid.UUID(str(reference)) != task_id
+    except ValueError:
+        return True
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        value = value.astimezone(UTC)
+    except OverflowError:
+        value = EARLIEST.replace(year=1)
+    if not EARLIEST <= value < LATEST:
+        raise ValueError("time must lie between 1970-01-01 and 2200-01-01")
+    return value
+
+
+def _blank_to_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+OptionalText = Annotated[str | None, BeforeValidator(_blank_to_none)]
+Time = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Propensity = Annotated[float, Field(gt=0, le=1)]
+Score = Annotated[int, Field(ge=0, le=100)]
+Rating = Annotated[int, Field(ge=1, le=5)]
+Amount = Annotated[float, Field(ge=0, le=MAX_REAL)]
+ErrorTypeName = Annotated[ErrorType | Text, Field(union_mode="left_to_right")]
+Embedding = Annotated[
+    list[float], Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS)
+]
+Metadata = dict[str, JsonValue]
+Maturity = Literal["new", "stable", "mature"]
+Strictness = Literal["lenient", "standard", "strict"]
+
+
+def _sums_to_one(value: dict[str, float]) -> dict[str, float]:
+    if value and abs(sum(value.values()) - 1) > 1e-6:
+        raise ValueError("the candidates' probabilities must sum to 1")
+    return value
+
+
+Candidates = Annotated[dict[Text, Fraction], AfterValidator(_sums_to_one)]

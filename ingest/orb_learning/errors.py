@@ -1,0 +1,65 @@
+"""Every error that orb-learning raises.
+
+    OrbLearningError
+    ├── PermanentError            a retry changes nothing: fix the input or the set-up first
+    │   ├── InvalidEventError     an event or record breaks its contract
+    │   ├── HomeError             the home directory, or a file in it, is not usable as it is
+    │   ├── MigrationError        the staging schema cannot be brought to the wanted version
+    │   ├── ImportFileError       a file to import cannot be read as what it claims to be
+    │   ├── NotPublishedError     nothing has been published yet, or not what was asked for
+    │   └── ProjectError          the dbt project or dbt itself cannot be found
+    └── TransientError            the same call may succeed later
+        ├── SpoolWriteError       the operating system refused to store an event
+        ├── BusyError             another process holds what this call needs
+        └── RefreshError          a dbt run ended in failure; the last publication stands
+
+A message says what happened, to which file or field, and what to do.
+"""
+
+
+class OrbLearningError(Exception):
+    """Base of all errors of this package."""
+
+
+class PermanentError(OrbLearningError):
+    """A retry changes nothing."""
+
+
+class TransientError(OrbLearningError):
+    """The same call may succeed later."""
+
+
+class InvalidEventError(PermanentError):
+    """An event or record breaks its contract; the message names each field and its fault."""
+
+
+class HomeError(PermanentError):
+    """The home directory, or a file in it, is not usable as it is."""
+
+
+class MigrationError(PermanentError):
+    """The staging schema cannot be brought to the wanted version."""
+
+
+class ImportFileError(PermanentError):
+    """A file to import cannot be read as what it claims to be."""
+
+
+class NotPublishedError(PermanentError):
+    """Nothing has been published yet, or not what was asked for."""
+
+
+class ProjectError(PermanentError):
+    """The dbt project, or dbt itself, cannot be found."""
+
+
+class SpoolWriteError(TransientError):
+    """The operating system refused to store an event; the event is not acknowledged."""
+
+
+class BusyError(TransientError):
+    """Another process holds what this call needs."""
+
+
+class RefreshError(TransientError):
+    """A dbt run ended in failure; the last publication stands."""

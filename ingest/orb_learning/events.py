@@ -1,0 +1,397 @@
+"""The events: the single source of their names, fields, types, units and bounds.
+
+One class is one kind of event, one line in the spool, and one raw table in staging. Durations are
+seconds, costs are USD, memory is mebibytes, scores are 0..100, and every time is timezone-aware
+and stored as UTC. A field that nobody knows is null, never zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from orb_learning._types import (
+    Amount,
+    Attempt,
+    Candidates,
+    Count,
+    Embedding,
+    ErrorTypeName,
+    Fraction,
+    Maturity,
+    Metadata,
+    OptionalText,
+    Propensity,
+    Rating,
+    Score,
+    Strictness,
+    Text,
+    Time,
+    new_id,
+    utc_now,
+)
+from orb_learning.errors import InvalidEventError
+
+SCHEMA_VERSION = 1
+"""Version of the line format; a loader refuses, into quarantine, what is newer than itself."""
+
+
+class Event(BaseModel):
+    """What every event carries.
+
+    Attributes:
+        event_id: names the event; two events with one id and equal content are one event.
+        schema_version: version of the line format.
+        occurred_at: when it happened, by the host's clock.
+        captured_at: when the hook saw it; breaks ties between events that occurred together.
+        metadata: whatever else the host knows, as JSON.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+    type_name: ClassVar[str]
+
+    event_id: UUID = Field(default_factory=new_id)
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    occurred_at: Time = Field(default_factory=utc_now)
+    captured_at: Time = Field(default_factory=utc_now)
+    metadata: Metadata | None = None
+
+    @field_validator("schema_version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value > SCHEMA_VERSION:
+            raise ValueError(
+                f"schema version {value} is newer than the {SCHEMA_VERSION} this release reads; "
+                "upgrade orb-learning"
+            )
+        return value
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "event_type" in cls.model_fields:
+            cls.type_name = cls.model_fields["event_type"].default
+
+    def to_line(self) -> bytes:
+        """Return the event as one line of JSON, UTF-8, without the newline."""
+        return self.__pydantic_serializer__.to_json(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as a dict of JSON values, without the fields that are null."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the event that `to_dict` wrote.
+
+        Raises:
+            InvalidEventError: a field is missing, unknown, or out of bounds.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidEventError(describe(error)) from error
+
+
+class TaskEvent(Event):
+    """An event about one task.
+
+    Attributes:
+        task_id: the original task's id, the same for all its attempts.
+        attempt: which attempt it belongs to, from 1; null means the latest one that was decided
+            at or before this event.
+    """
+
+    task_id: UUID
+    attempt: Attempt | None = None
+
+
+class Outcome(TaskEvent):
+    """What is known once an attempt has ended.
+
+    Attributes:
+        success: whether the attempt did what was asked.
+        duration_seconds: wall-clock seconds, from a monotonic clock where there is one.
+        quality_score: 0..100, by the host's own measure.
+        cost_estimate: USD expected before the run.
+        actual_cost: USD the run really cost; null where nobody knows.
+        error_type: one of `ErrorType`, or the host's own word.
+        peak_memory_mb: mebibytes.
+        cpu_time_seconds: user and system time together.
+        solution_summary: what solved the task, in words that recur for the same solution.
+    """
+
+    success: bool
+    duration_seconds: Amount | None = None
+    quality_score: Score | None = None
+    cost_estimate: Amount | None = None
+    actual_cost: Amount | None = None
+    error_type: ErrorTypeName | None = None
+    error_message: OptionalText = None
+    peak_memory_mb: Amount | None = None
+    cpu_time_seconds: Amount | None = None
+    solution_summary: OptionalText = None
+
+
+class RoutingDecision(TaskEvent):
+    """The router chose a tier and a pool for a task.
+
+    Attributes:
+        routing_confidence: 0..1, the router's own; null where it states none.
+        complexity_score: 0..100.
+        cost_estimate: USD the router expects.
+        policy_version: which policy decided.
+        propensity: the probability, in (0, 1], with which the policy made this choice.
+        candidates: tier to probability, over all tiers the policy could have chosen; sums to 1.
+    """
+
+    event_type: Literal["routing_decision"] = "routing_decision"
+    task_type: Text
+    task_description: Text | None = None
+    repo: Text
+    file_count: Count = 0
+    estimated_tokens: Count = 0
+    model_tier: Text
+    pool_type: Text | None = None
+    swarm_topology: OptionalText = None
+    routing_confidence: Fraction | None = None
+    complexity_score: Score = 50
+    cost_estimate: Amount | None = None
+    policy_version: OptionalText = None
+    propensity: Propensity | None = None
+    candidates: Candidates | None = None
+
+
+class RoutingOutcome(Outcome):
+    """The router learned how the task ended."""
+
+    event_type: Literal["routing_outcome"] = "routing_outcome"
+
+
+class PoolExecutionStart(TaskEvent):
+    """A pool began to work on a task."""
+
+    event_type: Literal["pool_execution_start"] = "pool_execution_start"
+    pool_id: OptionalText = None
+    pool_type: Text | None = None
+    swarm_topology: OptionalText = None
+
+
+class PoolExecutionComplete(Outcome):
+    """A pool ended its work on a task."""
+
+    event_type: Literal["pool_execution_complete"] = "pool_execution_complete"
+    pool_id: OptionalText = None
+    pool_type: Text | None = None
+    swarm_topology: OptionalText = None
+
+
+class TaskCompleted(Outcome):
+    """The message bus announced that a task ended."""
+
+    event_type: Literal["task_completed"] = "task_completed"
+    pool_id: OptionalText = None
+    pool_type: Text | None = None
+
+
+class ExecutionRecorded(Outcome):
+    """A whole execution at once, as imports and `store_execution` give it.
+
+    Attributes:
+        timestamp: when the task was routed.
+        user_accepted: whether a person took the result.
+        user_rating: a person's rating, 1..5.
+    """
+
+    event_type: Literal["execution_recorded"] = "execution_recorded"
+    timestamp: Time
+    task_type: Text
+    task_description: Text
+    repo: Text
+    file_count: Count = 0
+    estimated_tokens: Count = 0
+    model_tier: Text
+    pool_type: Text
+    swarm_topology: OptionalText = None
+    routing_confidence: Fraction
+    complexity_score: Score = 50
+    policy_version: OptionalText = None
+    propensity: Propensity | None = None
+    candidates: Candidates | None = None
+    user_accepted: bool | None = None
+    user_rating: Rating | None = None
+
+
+class PoolCreated(Event):
+    """A worker pool came up."""
+
+    event_type: Literal["pool_created"] = "pool_created"
+    pool_id: Text
+    pool_type: Text | None = None
+
+
+class PoolClosed(Event):
+    """A worker pool went down."""
+
+    event_type: Literal["pool_closed"] = "pool_closed"
+    pool_id: Text
+    pool_type: Text | None = None
+    reason: OptionalText = None
+
+
+class Feedback(TaskEvent):
+    """A person judged a task's result.
+
+    Attributes:
+        feedback_type: thumbs_up, thumbs_down, accepted, rejected, rating, comment, or the host's
+            own word; the first four also say whether the result was accepted.
+        rating: 1..5.
+        user_id: null for anonymous feedback.
+    """
+
+    event_type: Literal["feedback"] = "feedback"
+    feedback_id: UUID = Field(default_factory=new_id)
+    feedback_type: Text
+    rating: Rating | None = None
+    comment: OptionalText = None
+    user_id: OptionalText = None
+
+
+class SolutionExtracted(Event):
+    """A recurring solution was distilled from past executions.
+
+    Attributes:
+        success_rate: 0..1.
+        embedding: 384 floats, or null.
+    """
+
+    event_type: Literal["solution_extracted"] = "solution_extracted"
+    pattern_id: UUID = Field(default_factory=new_id)
+    task_context: Text
+    solution_summary: Text
+    success_rate: Fraction
+    usage_count: Count = 1
+    repos_used_in: list[Text] = Field(default_factory=list)
+    embedding: Embedding | None = None
+
+
+class QualityPolicyAdjusted(Event):
+    """A repository's quality policy was set or changed.
+
+    Attributes:
+        coverage_threshold: 0..1.
+    """
+
+    event_type: Literal["quality_policy_adjusted"] = "quality_policy_adjusted"
+    policy_id: UUID = Field(default_factory=new_id)
+    repo: Text
+    project_maturity: Maturity
+    coverage_threshold: Fraction
+    strictness_level: Strictness
+    adjustment_reason: Text
+
+
+class TaskErased(Event):
+    """A tombstone: nothing about this task may appear downstream, whenever it arrives."""
+
+    event_type: Literal["task_erased"] = "task_erased"
+    task_id: UUID
+    reason: OptionalText = None
+
+
+class InvalidEvent(Event):
+    """An event that a hook or an import could not accept; the loader puts it into quarantine.
+
+    Attributes:
+        claimed_type: the kind of event it was meant to be.
+        reason: what is wrong with it.
+        payload: what was given, as text, cut to fit a line.
+    """
+
+    event_type: Literal["invalid_event"] = "invalid_event"
+    claimed_type: Text
+    reason: Text
+    payload: str
+
+
+AnyEvent = Annotated[
+    RoutingDecision
+    | RoutingOutcome
+    | PoolExecutionStart
+    | PoolExecutionComplete
+    | TaskCompleted
+    | ExecutionRecorded
+    | PoolCreated
+    | PoolClosed
+    | Feedback
+    | SolutionExtracted
+    | QualityPolicyAdjusted
+    | TaskErased
+    | InvalidEvent,
+    Field(discriminator="event_type"),
+]
+
+_ANY_EVENT: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.type_name: cls
+    for cls in (
+        RoutingDecision,
+        RoutingOutcome,
+        PoolExecutionStart,
+        PoolExecutionComplete,
+        TaskCompleted,
+        ExecutionRecorded,
+        PoolCreated,
+        PoolClosed,
+        Feedback,
+        SolutionExtracted,
+        QualityPolicyAdjusted,
+        TaskErased,
+    )
+}
+"""The kinds of event that have a raw table, by name."""
+
+
+def parse_line(line: bytes) -> Event:
+    """Return the event that one line of JSON spells.
+
+    Raises:
+        InvalidEventError: the line is not JSON, not an event, or breaks the event's contract.
+    """
+    try:
+        return _ANY_EVENT.validate_json(line)
+    except ValidationError as error:
+        raise InvalidEventError(describe(error)) from error
+
+
+def describe(error: ValidationError) -> str:
+    """Return a validation error as one line: each field and its fault, at most five of them."""
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(part) for part in fault["loc"] if part not in EVENT_TYPES)
+        message = re.sub(r"\s+", " ", fault["msg"]).removeprefix("Value error, ")
+        faults.append(f"{where}: {message}" if where else message)
+    more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
+    return "; ".join(faults[:5]) + more
+
+
+_CAPTURED_AT = re.compile(rb'"captured_at":"[^"]*",')
+
+
+def content_hash(line: bytes) -> str:
+    """Return the 128-bit identity, in hex, of what an event's line says.
+
+    `captured_at` is left out: the same fact captured or imported twice is one fact. The line must
+    come from `Event.to_line`, whose spelling is canonical.
+    """
+    return hashlib.md5(_CAPTURED_AT.sub(b"", line, count=1), usedforsecurity=False).hexdigest()
+
+

@@ -1,0 +1,162 @@
+"""The home directory: where each of the four stores lives, and the lock that orders their writers.
+
+    <home>/spool/            segments, written by the hooks, read by the loader
+    <home>/staging.duckdb    raw events and the load ledger, written by the loader
+    <home>/warehouse.duckdb  what dbt builds
+    <home>/published/<id>/   one publication each; `published/current` links to the one in force
+    <home>/learning.db       a fixed link to the database of the current publication
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orb_learning.errors import BusyError, HomeError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+HOME_VARIABLE = "ORB_LEARNING_HOME"
+LOCK_TIMEOUT_VARIABLE = "ORB_LEARNING_LOCK_TIMEOUT"
+DEFAULT_LOCK_TIMEOUT_SECONDS = 600.0
+
+logger = logging.getLogger("orb_learning.home")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths of one home directory; making one touches nothing on disk."""
+
+    root: Path
+
+    @classmethod
+    def locate(cls, root: str | os.PathLike[str] | None = None) -> Home:
+        """Return the home at `root`, else at $ORB_LEARNING_HOME, else at ./data."""
+        chosen = root or os.environ.get(HOME_VARIABLE) or "data"
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging.duckdb"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published"
+
+    @property
+    def current(self) -> Path:
+        return self.published / "current"
+
+    @property
+    def learning_db(self) -> Path:
+        return self.root / "learning.db"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / "refresh.lock"
+
+    @property
+    def lock_holder(self) -> Path:
+        return self.root / "refresh.pid"
+
+    def create(self) -> None:
+        """Make the directories that are missing, private to their owner.
+
+        Raises:
+            HomeError: the home cannot be made or written.
+        """
+        try:
+            for directory in (self.root, self.spool, self.published):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeError(
+                f"cannot use {self.root} as home: {error.strerror}; "
+                f"make it writable or point {HOME_VARIABLE} elsewhere"
+            ) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise HomeError(
+                f"cannot write to home {self.root}; "
+                f"make it writable or point {HOME_VARIABLE} elsewhere"
+            )
+
+    @contextlib.contextmanager
+    def locked(self, timeout_seconds: float | None = None) -> Iterator[None]:
+        """Hold the lock that every writer of staging, warehouse and publication holds.
+
+        The lock is re-entrant within a process and is freed by the operating system when its
+        holder dies.
+
+        Args:
+            timeout_seconds: how long to wait; default $ORB_LEARNING_LOCK_TIMEOUT, else 600.
+
+        Raises:
+            BusyError: another process kept the lock for all that time.
+        """
+        self.acquire_lock(timeout_seconds)
+        try:
+            yield
+        finally:
+            self.release_lock()
+
+    def acquire_lock(self, timeout_seconds: float | None = None) -> None:
+        """Take the lock; pair each call with one of `release_lock`. See `locked`."""
+        from filelock import Timeout
+
+        if timeout_seconds is None:
+            timeout_seconds = _lock_timeout()
+        self.create()
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.warning(
+                "%s holds %s; waiting up to %g s for it",
+                self._holder(),
+                self.lock_file,
+                timeout_seconds,
+            )
+            try:
+                lock.acquire(timeout=timeout_seconds)
+            except Timeout:
+                raise BusyError(
+                    f"{self._holder()} still holds {self.lock_file} after {timeout_seconds:g} s; "
+                    "try again when it has finished"
+                ) from None
+        self.lock_holder.write_text(str(os.getpid()))
+
+    def release_lock(self) -> None:
+        """Give back what one `acquire_lock` took."""
+        self._lock().release()
+
+    def _lock(self) -> BaseFileLock:
+        from filelock import FileLock
+
+        return FileLock(self.lock_file, mode=0o600, is_singleton=True, thread_local=False)
+
+    def _holder(self) -> str:
+        try:
+            return f"process {int(self.lock_holder.read_text())}"
+        except (OSError, ValueError):
+            return "another process"
+
+
+def _lock_timeout() -> float:
+    text = os.environ.get(LOCK_TIMEOUT_VARIABLE, "")
+    try:
+        return float(text) if text else DEFAULT_LOCK_TIMEOUT_SECONDS
+    except ValueError:
+        raise HomeError(f"{LOCK_TIMEOUT_VARIABLE} must be seconds, not {text!r}") from None

@@ -1,0 +1,397 @@
+"""The loader: from spool segments to raw tables, exactly once.
+
+A load reads whole lines beyond what the ledger says is read, validates each by the class that
+captured it, and commits the rows together with the ledger's new position. Whatever happens in
+between, the ledger decides what is new.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from orb_learning._database import connect
+from orb_learning._types import NAMESPACE, utc_now
+from orb_learning.errors import InvalidEventError, OrbLearningError
+from orb_learning.events import EVENT_TYPES, Event, InvalidEvent, content_hash, parse_line
+from orb_learning.home import Home
+from orb_learning.staging import _migrations
+from orb_learning.staging._columns import raw_columns
+from orb_learning.staging._segments import Line, open_segment, segment_names
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_LOAD_LINES = 200_000
+"""Lines one load may take; a longer backlog becomes several loads, each a transaction."""
+
+_CHUNK_ROWS = 10_000
+
+logger = logging.getLogger("orb_learning.staging")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What loading did.
+
+    Attributes:
+        load_id: the newest load in staging, 0 before the first.
+        lines: lines read; always loaded + duplicates + quarantined.
+    """
+
+    load_id: int = 0
+    lines: int = 0
+    loaded: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one segment has been read, before and within this load."""
+
+    name: str
+    read_to: int
+    is_complete: bool = False
+    lines: int = 0
+    loaded: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """One line for quarantine."""
+
+    segment: int
+    quarantine_id: UUID
+    line: Line
+    reason: str
+    claimed_type: str | None = None
+    payload: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one load takes: rows as JSON text by kind of event, and lines for quarantine."""
+
+    load_id: int
+    segments: list[_Progress] = field(default_factory=list)
+    rows: dict[str, list[tuple[str, Line, int]]] = field(default_factory=dict)
+    refusals: list[_Refusal] = field(default_factory=list)
+    lines: int = 0
+
+    def add(self, line: Line) -> None:
+        segment = len(self.segments) - 1
+        progress = self.segments[segment]
+        progress.lines += 1
+        progress.read_to = line.offset + line.length
+        self.lines += 1
+        if line.fault:
+            self.refuse(line, segment, line.fault)
+            return
+        try:
+            event = parse_line(line.data)
+        except InvalidEventError as error:
+            self.refuse(line, segment, str(error))
+            return
+        if isinstance(event, InvalidEvent):
+            self.refusals.append(
+                _Refusal(
+                    segment,
+                    event.event_id,
+                    line,
+                    event.reason,
+                    event.claimed_type,
+                    event.payload.encode(),
+                )
+            )
+            return
+        self.rows.setdefault(event.type_name, []).append((self._row(event, segment), line, segment))
+
+    def refuse(self, line: Line, segment: int, reason: str, kind: str | None = None) -> None:
+        name = self.segments[segment].name
+        where = uuid5(NAMESPACE, f"{name}:{line.offset}")
+        self.refusals.append(_Refusal(segment, where, line, reason, kind))
+
+    def _row(self, event: Event, segment: int) -> str:
+        line = event.to_line()
+        added = (
+            f',"event_hash":"{content_hash(line)}","load_id":{self.load_id},'
+            f'"segment":{segment},"position":{self.lines}}}'
+        )
+        return line[:-1].decode() + added
+
+
+@contextmanager
+def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open staging for writing, made and migrated to this release's schema.
+
+    Raises:
+        BusyError, HomeError, MigrationError: the file is held, damaged, or newer than this release.
+    """
+    with home.locked():
+        connection = connect(home.staging)
+        try:
+            _migrations.upgrade(connection)
+            yield connection
+        finally:
+            connection.close()
+
+
+def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadReport:
+    """Load every whole line of the spool that is not loaded yet.
+
+    Args:
+        home: the home whose spool is read.
+        on_progress: called after each load with the number of lines it took.
+
+    Raises:
+        BusyError, HomeError, MigrationError: see `open_staging`.
+    """
+    total = LoadReport()
+    with open_staging(home) as connection:
+        while True:
+            batch = _read_batch(connection, home)
+            if batch.lines:
+                report = _commit(connection, batch)
+                total = LoadReport(
+                    report.load_id,
+                    total.lines + report.lines,
+                    total.loaded + report.loaded,
+                    total.duplicates + report.duplicates,
+                    total.quarantined + report.quarantined,
+                )
+                if on_progress:
+                    on_progress(report.lines)
+            else:
+                _mark_complete(connection, batch.segments)
+                break
+        if not total.load_id:
+            total = LoadReport(batch.load_id - 1)
+    if total.lines:
+        logger.info(
+            "load %d: %d lines, %d loaded, %d duplicates, %d quarantined",
+            total.load_id,
+            total.lines,
+            total.loaded,
+            total.duplicates,
+            total.quarantined,
+        )
+    return total
+
+
+def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home) -> _Batch:
+    ledger = dict(
+        connection.execute(
+            "select segment, (bytes_read, is_complete) from ledger.segments"
+        ).fetchall()
+    )
+    newest = connection.execute("select coalesce(max(load_id), 0) from ledger.loads").fetchone()
+    batch = _Batch(load_id=(newest[0] if newest else 0) + 1)
+    for name in segment_names(home.spool):
+        bytes_read, is_complete = ledger.get(name, (0, False))
+        if is_complete:
+            continue
+        segment = open_segment(home.spool, name)
+        if segment is None:
+            logger.warning("ignored %s in the spool: it is not a regular file", name)
+            continue
+        try:
+            progress = _Progress(name, bytes_read)
+            batch.segments.append(progress)
+            for line in segment.lines(bytes_read):
+                batch.add(line)
+                if batch.lines >= MAX_LOAD_LINES:
+                    return batch
+            progress.is_complete = segment.is_sealed and progress.read_to >= segment.size
+        finally:
+            segment.close()
+    return batch
+
+
+def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
+    # Rows become typed before the transaction begins: an error inside one would end it.
+    for kind in list(batch.rows):
+        _fill_temporary(connection, batch, kind)
+    connection.execute("begin")
+    try:
+        for kind in batch.rows:
+            _insert_new(connection, batch, kind)
+        _insert_refusals(connection, batch)
+        for progress in batch.segments:
+            parts = progress.loaded + progress.duplicates + progress.quarantined
+            if progress.lines != parts:
+                raise OrbLearningError(
+                    f"segment {progress.name}: {progress.lines} lines read but {parts} accounted "
+                    "for; nothing was loaded, please report this"
+                )
+        report = LoadReport(
+            batch.load_id,
+            batch.lines,
+            sum(progress.loaded for progress in batch.segments),
+            sum(progress.duplicates for progress in batch.segments),
+            sum(progress.quarantined for progress in batch.segments),
+        )
+        _write_ledger(connection, batch, report)
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    finally:
+        for kind in batch.rows:
+            connection.execute(f"drop table if exists temp.batch_{kind}")
+            connection.execute(f"drop table if exists temp.new_{kind}")
+    return report
+
+
+def _fill_temporary(connection: duckdb.DuckDBPyConnection, batch: _Batch, kind: str) -> None:
+    columns = {**raw_columns(EVENT_TYPES[kind]), "segment": "INTEGER", "position": "BIGINT"}
+    declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    connection.execute(f"create or replace temp table batch_{kind} ({declared})")
+    shape = {
+        name: [kind.removesuffix("[]")] if kind.endswith("[]") else kind
+        for name, kind in columns.items()
+    }
+    insert = (
+        f"insert into batch_{kind} by name"
+        " select unnest(row) from (select unnest(from_json_strict($1, $2)) as row)"
+    )
+    rows = batch.rows[kind]
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        _insert_chunk(connection, batch, insert, json.dumps([shape]), rows[start:][:_CHUNK_ROWS])
+
+
+def _insert_chunk(
+    connection: duckdb.DuckDBPyConnection,
+    batch: _Batch,
+    insert: str,
+    shape: str,
+    rows: Sequence[tuple[str, Line, int]],
+) -> None:
+    """Insert rows; where DuckDB refuses some, find them by halving and refuse only those."""
+    import duckdb
+
+    try:
+        connection.execute(insert, ["[" + ",".join(row for row, _, _ in rows) + "]", shape])
+    except duckdb.Error as error:
+        if len(rows) == 1:
+            _, line, segment = rows[0]
+            reason = str(error).partition("\n")[0]
+            batch.refuse(line, segment, f"DuckDB cannot store it: {reason}")
+            return
+        half = len(rows) // 2
+        _insert_chunk(connection, batch, insert, shape, rows[:half])
+        _insert_chunk(connection, batch, insert, shape, rows[half:])
+
+
+def _insert_new(connection: duckdb.DuckDBPyConnection, batch: _Batch, kind: str) -> None:
+    connection.execute(
+        f"""
+        create or replace temp table new_{kind} as
+        select batch.*
+        from batch_{kind} as batch
+        anti join raw.{kind} as raw using (event_id, event_hash)
+        qualify row_number() over (
+            partition by event_id, event_hash order by position
+        ) = 1
+        """
+    )
+    connection.execute(
+        f"insert into raw.{kind} by name select * exclude (segment, position) from new_{kind}"
+    )
+    stored = connection.execute(
+        f"select count(*) from raw.{kind} where load_id = ?", [batch.load_id]
+    ).fetchone()
+    loaded = dict(
+        connection.execute(f"select segment, count(*) from new_{kind} group by segment").fetchall()
+    )
+    if not stored or stored[0] != sum(loaded.values()):
+        raise OrbLearningError(f"raw.{kind} does not hold the rows just written to it")
+    for segment, count in connection.execute(
+        f"select segment, count(*) from batch_{kind} group by segment"
+    ).fetchall():
+        batch.segments[segment].loaded += loaded.get(segment, 0)
+        batch.segments[segment].duplicates += count - loaded.get(segment, 0)
+
+
+def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> None:
+    known = {
+        row[0] for row in connection.execute("select quarantine_id from ledger.quarantine").fetchall()
+    }
+    for refusal in batch.refusals:
+        progress = batch.segments[refusal.segment]
+        if refusal.quarantine_id in known:
+            progress.duplicates += 1
+            continue
+        known.add(refusal.quarantine_id)
+        progress.quarantined += 1
+        connection.execute(
+            "insert into ledger.quarantine values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                refusal.quarantine_id,
+                batch.load_id,
+                progress.name,
+                refusal.line.offset,
+                refusal.line.length,
+                refusal.claimed_type,
+                refusal.reason,
+                refusal.payload if refusal.payload is not None else refusal.line.data,
+            ],
+        )
+
+
+def _write_ledger(
+    connection: duckdb.DuckDBPyConnection, batch: _Batch, report: LoadReport
+) -> None:
+    connection.execute(
+        "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?)",
+        [
+            report.load_id,
+            utc_now().replace(tzinfo=None),
+            version("orb-learning"),
+            report.lines,
+            report.loaded,
+            report.duplicates,
+            report.quarantined,
+        ],
+    )
+    for progress in batch.segments:
+        if progress.lines:
+            connection.execute(
+                """
+                insert into ledger.segments values ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+                on conflict (segment) do update set
+                    bytes_read = excluded.bytes_read,
+                    lines = segments.lines + excluded.lines,
+                    loaded = segments.loaded + excluded.loaded,
+                    duplicates = segments.duplicates + excluded.duplicates,
+                    quarantined = segments.quarantined + excluded.quarantined,
+                    is_complete = excluded.is_complete,
+                    last_load_id = excluded.last_load_id
+                """,
+                [
+                    progress.name,
+                    progress.read_to,
+                    progress.lines,
+                    progress.loaded,
+                    progress.duplicates,
+                    progress.quarantined,
+                    progress.is_complete,
+                    batch.load_id,
+                ],
+            )
+
+
+def _mark_complete(connection: duckdb.DuckDBPyConnection, segments: list[_Progress]) -> None:
+    for progress in segments:
+        if progress.is_complete:
+            connection.execute(
+                "update ledger.segments set is_complete = true where segment = ?", [progress.name]
+            )

@@ -1,0 +1,192 @@
+"""The staging schema's versions: numbered pairs of SQL files, applied in order.
+
+`migrations/NNNN_name.up.sql` brings the schema from the version before to NNNN and
+`NNNN_name.down.sql` takes it back. Each step and its row in `ledger.migrations` are one
+transaction. A released file is never edited: its checksum is kept and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+
+from orb_learning._types import utc_now
+from orb_learning.errors import MigrationError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_NAME = re.compile(r"^(\d{4})_(\w+)\.up\.sql$")
+
+_LEDGER = """
+create schema if not exists ledger;
+create table if not exists ledger.migrations (
+    version INTEGER primary key,
+    name VARCHAR not null,
+    checksum VARCHAR not null,
+    applied_at TIMESTAMP not null
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    up: str
+    down: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(f"{self.up}\0{self.down}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """Where one known or applied migration stands."""
+
+    version: int
+    name: str
+    state: Literal["applied", "pending", "changed", "unknown"]
+
+
+def known_migrations() -> list[Migration]:
+    """Return the migrations that this release ships, in order."""
+    folder = resources.files("orb_learning.staging") / "migrations"
+    found = []
+    for entry in folder.iterdir():
+        if match := _NAME.match(entry.name):
+            down = folder / entry.name.replace(".up.sql", ".down.sql")
+            found.append(
+                Migration(
+                    int(match[1]),
+                    match[2],
+                    entry.read_text(encoding="utf-8"),
+                    down.read_text(encoding="utf-8"),
+                )
+            )
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def status(connection: duckdb.DuckDBPyConnection) -> list[MigrationState]:
+    """Return the state of every migration that is known here or applied there."""
+    applied = _applied(connection)
+    states = []
+    known = known_migrations()
+    for migration in known:
+        checksum = applied.get(migration.version, ("", ""))[1]
+        state: Literal["applied", "pending", "changed"] = "applied"
+        if migration.version not in applied:
+            state = "pending"
+        elif checksum != migration.checksum:
+            state = "changed"
+        states.append(MigrationState(migration.version, migration.name, state))
+    unknown = applied.keys() - {migration.version for migration in known}
+    states += [MigrationState(version, applied[version][0], "unknown") for version in unknown]
+    return sorted(states, key=lambda state: state.version)
+
+
+def validate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that what is applied is what this release knows.
+
+    Raises:
+        MigrationError: a version is newer than this release, or its files were edited since.
+    """
+    for state in status(connection):
+        if state.state == "unknown":
+            raise MigrationError(
+                f"staging has schema version {state.version} ({state.name}), which this release "
+                "does not know; upgrade orb-learning"
+            )
+        if state.state == "changed":
+            raise MigrationError(
+                f"migration {state.version:04} ({state.name}) was edited after it was applied; "
+                "restore the file and add a new migration instead"
+            )
+
+
+def upgrade(connection: duckdb.DuckDBPyConnection, to: int | None = None) -> list[Migration]:
+    """Apply the pending migrations, up to and including version `to` or all, and return them.
+
+    Raises:
+        MigrationError: see `validate`; or a step failed and was rolled back.
+    """
+    connection.execute(_LEDGER)
+    validate(connection)
+    applied = _applied(connection)
+    pending = [
+        migration
+        for migration in known_migrations()
+        if migration.version not in applied and (to is None or migration.version <= to)
+    ]
+    for migration in pending:
+        _step(
+            connection,
+            migration,
+            migration.up,
+            "insert into ledger.migrations values (?, ?, ?, ?)",
+            [migration.version, migration.name, migration.checksum, utc_now().replace(tzinfo=None)],
+        )
+    return pending
+
+
+def downgrade(connection: duckdb.DuckDBPyConnection, to: int) -> list[Migration]:
+    """Take back every applied migration above version `to`, newest first, and return them.
+
+    Raises:
+        MigrationError: see `validate`; or a step failed and was rolled back.
+    """
+    validate(connection)
+    applied = _applied(connection)
+    doomed = [
+        migration
+        for migration in reversed(known_migrations())
+        if migration.version in applied and migration.version > to
+    ]
+    for migration in doomed:
+        _step(
+            connection,
+            migration,
+            migration.down,
+            "delete from ledger.migrations where version = ?",
+            [migration.version],
+        )
+    return doomed
+
+
+def _step(
+    connection: duckdb.DuckDBPyConnection,
+    migration: Migration,
+    script: str,
+    note: str,
+    values: list[object],
+) -> None:
+    import duckdb
+
+    connection.execute("begin")
+    try:
+        connection.execute(script)
+        connection.execute(note, values)
+        connection.execute("commit")
+    except duckdb.Error as error:
+        connection.execute("rollback")
+        raise MigrationError(
+            f"migration {migration.version:04} ({migration.name}) failed and was rolled back: "
+            f"{error}"
+        ) from error
+
+
+def _applied(connection: duckdb.DuckDBPyConnection) -> dict[int, tuple[str, str]]:
+    exists = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'ledger'"
+        " and table_name = 'migrations'"
+    ).fetchone()
+    if not exists or not exists[0]:
+        return {}
+    rows = connection.execute("select version, name, checksum from ledger.migrations").fetchall()
+    return {version: (name, checksum) for version, name, checksum in rows}

@@ -1,0 +1,118 @@
+"""Reading the spool: which files are segments, and which of their lines are whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orb_learning.capture._spool import MAX_LINE_BYTES
+
+SEGMENT_NAME = re.compile(r"^[0-9A-Za-z_-]{1,120}\.jsonl$")
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a segment.
+
+    Attributes:
+        offset: bytes before it in the segment.
+        length: its bytes, the newline included.
+        data: the line without its newline, cut to `MAX_LINE_BYTES`.
+        fault: why it cannot be an event, or an empty string.
+    """
+
+    offset: int
+    length: int
+    data: bytes
+    fault: str = ""
+
+
+class Segment:
+    """One open segment, read from an offset to its last whole line.
+
+    A segment whose writer is gone is sealed: nothing will be appended, so what follows the last
+    newline is a torn line and not one still being written.
+    """
+
+    def __init__(self, name: str, fd: int) -> None:
+        self.name = name
+        self._fd = fd
+        # Ask for the lock before the size: whatever a writer wrote before it let go is then seen.
+        self.is_sealed = _is_unlocked(fd)
+        self.size = os.fstat(fd).st_size
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def lines(self, start: int) -> Iterator[Line]:
+        """Yield the lines from byte `start` on, up to the size seen when it was opened."""
+        offset = start
+        kept = b""
+        length = 0
+        position = start
+        while position < self.size:
+            chunk = os.pread(self._fd, min(_CHUNK_BYTES, self.size - position), position)
+            if not chunk:
+                break
+            position += len(chunk)
+            pieces = chunk.split(b"\n")
+            for piece in pieces[:-1]:
+                data = _keep(kept, piece)
+                length += len(piece) + 1
+                yield _line(offset, length, data)
+                offset += length
+                kept, length = b"", 0
+            kept = _keep(kept, pieces[-1])
+            length += len(pieces[-1])
+        if length and self.is_sealed:
+            yield Line(offset, length, kept, "torn: the segment ends within this line")
+
+
+def _keep(kept: bytes, piece: bytes) -> bytes:
+    return (kept + piece[: MAX_LINE_BYTES - len(kept)]) if kept else piece[:MAX_LINE_BYTES]
+
+
+def _line(offset: int, length: int, data: bytes) -> Line:
+    if length > MAX_LINE_BYTES:
+        fault = f"{length} bytes exceed the line limit of {MAX_LINE_BYTES}"
+        return Line(offset, length, data, fault)
+    if not data.strip():
+        return Line(offset, length, data, "empty line")
+    return Line(offset, length, data)
+
+
+def _is_unlocked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return True
+
+
+def segment_names(spool: Path) -> list[str]:
+    """Return the names of the spool's segments in the order they were begun."""
+    try:
+        with os.scandir(spool) as entries:
+            return sorted(entry.name for entry in entries if SEGMENT_NAME.match(entry.name))
+    except FileNotFoundError:
+        return []
+
+
+def open_segment(spool: Path, name: str) -> Segment | None:
+    """Open a segment, or return None for what only looks like one: a link, a pipe, a folder."""
+    try:
+        fd = os.open(spool / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
+    return Segment(name, fd)

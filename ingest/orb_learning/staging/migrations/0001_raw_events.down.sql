@@ -1,0 +1,4 @@
+drop schema raw cascade;
+drop table ledger.quarantine;
+drop table ledger.segments;
+drop table ledger.loads;
