@@ -1,0 +1,129 @@
+"""What `dbt run` itself needs: the spool loaded at its start, a publication at its end.
+
+dbt-duckdb makes the plugin when it opens the warehouse. `dbt run` and `dbt build` load the spool
+first; every other command only makes sure that there is a staging file to attach. At the end the
+macro `publish` hands over what became of every node, and the warehouse is published if, and only
+if, all models were built on all rows and nothing failed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.events.logging import AdapterLogger
+from dbt.flags import get_flags
+from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.invocation import get_invocation_id
+
+from orb_learning.errors import OrbLearningError
+from orb_learning.home import Home
+from orb_learning.publication import publish
+from orb_learning.staging import load, open_staging
+
+if TYPE_CHECKING:
+    import duckdb
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.adapters.duckdb.utils import TargetConfig
+
+LOADING_COMMANDS = ("run", "build")
+DONE = {"success", "pass", "warn", "no-op"}
+
+logger = AdapterLogger("orb-learning")
+
+
+class Plugin(BasePlugin):
+    """Ties a dbt invocation to the home that its warehouse lies in."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Find the home; nothing on disk is touched before dbt connects."""
+        if self.creds is None:
+            raise DbtRuntimeError("orb_learning.dbt_plugin needs the profile's credentials")
+        self._home = Home(Path(self.creds.path).absolute().parent)
+        self._invocation = ""
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
+        """Take the home's lock and bring staging up to date, before the warehouse is opened.
+
+        The lock is held for as long as this plugin lives, which is as long as dbt holds the files.
+        """
+        self._invocation = get_invocation_id()
+        try:
+            self._home.acquire_lock()
+            weakref.finalize(self, self._home.release_lock)
+            if get_flags().WHICH in LOADING_COMMANDS:
+                report = load(self._home)
+                logger.info(
+                    f"loaded {report.loaded} events ({report.duplicates} duplicates, "
+                    f"{report.quarantined} quarantined), load {report.load_id}"
+                )
+            else:
+                with open_staging(self._home):
+                    pass
+        except OrbLearningError as error:
+            raise DbtRuntimeError(str(error)) from error
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Keep the connection: a second one in this process could not write."""
+        self._connection = conn
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Refuse a second loading command on files that an earlier one left open."""
+        command = get_flags().WHICH
+        if command in LOADING_COMMANDS and self._invocation != get_invocation_id():
+            raise DbtRuntimeError(
+                "this process still holds the warehouse of an earlier dbt command; use "
+                "orb_learning.refresh, or call DuckDBConnectionManager.close_all_connections() "
+                "between commands"
+            )
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Publish, unless something failed or not everything was built."""
+        outcome = target_config.config
+        reason = why_not(outcome["expected"], outcome["statuses"])
+        if reason:
+            logger.warning(f"not published: {reason}; the last publication stands")
+            return
+        assert self._connection is not None
+        cursor = self._connection.cursor()
+        try:
+            publication = publish(
+                cursor,
+                self._home,
+                schema=target_config.relation.schema,
+                as_of=outcome["as_of"],
+            )
+        except OrbLearningError as error:
+            raise DbtRuntimeError(f"not published: {error}") from error
+        finally:
+            cursor.close()
+        logger.info(f"published {publication.id}, load {publication.load_id}")
+
+
+def why_not(expected: list[str], statuses: dict[str, str]) -> str:
+    """Return why a run with these node statuses must not be published, or an empty string."""
+    flags = get_flags()
+    if getattr(flags, "EMPTY", False):
+        return "the run was --empty"
+    if getattr(flags, "SAMPLE", None):
+        return "the run was a --sample"
+    failed = sorted(
+        (status == "skipped", node) for node, status in statuses.items() if status not in DONE
+    )
+    if failed:
+        first = failed[0][1]
+        more = f", and {len(failed) - 1} more nodes did not succeed" if len(failed) > 1 else ""
+        return f"{_short(first)} ended as {statuses[first]}{more}"
+    missing = sorted(set(expected) - statuses.keys())
+    if missing:
+        more = f" and {len(missing) - 1} more models" if len(missing) > 1 else ""
+        return f"the run was partial, without {_short(missing[0])}{more}"
+    return ""
+
+
+def _short(unique_id: str) -> str:
+    """Return a node's name without its kind and project: `model.orb_learning.tasks` is tasks."""
+    return unique_id.split(".")[2]

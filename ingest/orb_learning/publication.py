@@ -1,0 +1,212 @@
+"""Publishing: an immutable copy of the warehouse's tables, made current by one rename.
+
+A publication is a directory of its own. Readers reach it through `learning.db`, a fixed link into
+`published/current`, which is a link to the publication in force. Replacing that link is the whole
+swap, so a reader sees the old copy or the new one and never a mixture.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orb_learning._database import connect
+from orb_learning._types import utc_now
+from orb_learning.errors import HomeError, NotPublishedError, RefreshError
+from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    import duckdb
+
+DATABASE = "learning.db"
+MANIFEST = "manifest.json"
+KEPT = 3
+"""Publications that stay, the current one included, for readers that still hold an older one."""
+
+logger = logging.getLogger("orb_learning.publication")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a publication's manifest says.
+
+    Attributes:
+        id: names the publication and its directory.
+        published_at: ISO 8601, UTC.
+        as_of: the moment the marts' windows end, ISO 8601, UTC.
+        load_id: the newest load it reflects.
+        rows: rows of each table.
+        release: the release of orb-learning that made it.
+    """
+
+    id: str
+    published_at: str
+    as_of: str
+    load_id: int
+    rows: dict[str, int]
+    release: str
+
+
+def publish(
+    warehouse: duckdb.DuckDBPyConnection, home: Home, *, schema: str, as_of: str
+) -> Publication:
+    """Copy the tables of one schema and make the copy current.
+
+    Args:
+        warehouse: a connection to the warehouse with staging attached, outside any transaction.
+        home: where to publish.
+        schema: the schema whose tables readers get.
+        as_of: the moment the marts' windows end, ISO 8601.
+
+    Raises:
+        RefreshError: the copy does not hold what the warehouse holds; nothing was swapped.
+        HomeError: the publication cannot be written, or something else stands in its place.
+    """
+    now = utc_now()
+    identity = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
+    making = home.published / f".{identity}"
+    try:
+        _refuse_foreign_files(home)
+        making.mkdir(mode=0o700)
+        rows = _copy(warehouse, making / DATABASE, schema)
+        publication = Publication(
+            id=identity,
+            published_at=now.isoformat(),
+            as_of=as_of,
+            load_id=_newest_load(warehouse),
+            rows=rows,
+            release=version("orb-learning"),
+        )
+        _verify(making / DATABASE, rows)
+        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\n")
+        for name in (DATABASE, MANIFEST):
+            _sync(making / name)
+            (making / name).chmod(0o400)
+        _sync(making)
+        making.rename(home.published / identity)
+        _sync(home.published)
+        _swap(home, identity)
+    except OSError as error:
+        raise HomeError(f"cannot publish to {home.published}: {error}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    _prune(home, identity)
+    logger.info("published %s, load %d", identity, publication.load_id)
+    return publication
+
+
+def current(home: Home) -> Publication:
+    """Return the publication in force.
+
+    Raises:
+        NotPublishedError: there is none yet.
+    """
+    try:
+        return Publication(**json.loads((home.current / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise NotPublishedError(
+            f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
+        ) from error
+
+
+def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict[str, int]:
+    origin = _value(warehouse, "select current_database()")
+    tables = warehouse.execute(
+        "select table_name from duckdb_tables()"
+        " where database_name = ? and schema_name = ? and not temporary order by table_name",
+        [origin, schema],
+    ).fetchall()
+    indexes = warehouse.execute(
+        "select sql from duckdb_indexes() where database_name = ? and schema_name = ?"
+        " order by index_name",
+        [origin, schema],
+    ).fetchall()
+    rows: dict[str, int] = {}
+    quoted = str(path).replace("'", "''")
+    warehouse.execute(f"attach '{quoted}' as publication")
+    try:
+        for (table,) in tables:
+            warehouse.execute(
+                f'create table publication.main."{table}" as from "{origin}"."{schema}"."{table}"'
+            )
+            rows[table] = _value(
+                warehouse, f'select count(*) from "{origin}"."{schema}"."{table}"'
+            )
+        warehouse.execute("use publication.main")
+        for (statement,) in indexes:
+            warehouse.execute(statement)
+    finally:
+        warehouse.execute(f'use "{origin}"."{schema}"')
+        warehouse.execute("detach publication")
+    return rows
+
+
+def _verify(path: Path, rows: dict[str, int]) -> None:
+    with connect(path, read_only=True) as copy:
+        for table, expected in rows.items():
+            found = _value(copy, f'select count(*) from "{table}"')
+            if found != expected:
+                raise RefreshError(
+                    f"the copy of {table} holds {found} rows instead of {expected}; "
+                    "the last publication stands"
+                )
+    if path.with_name(path.name + ".wal").exists():
+        raise RefreshError(f"{path} was not closed cleanly; the last publication stands")
+
+
+def _newest_load(warehouse: duckdb.DuckDBPyConnection) -> int:
+    return int(_value(warehouse, "select coalesce(max(load_id), 0) from staging.ledger.loads"))
+
+
+def _value(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None  # every query here is an aggregate or a constant
+    value: int = row[0]
+    return value
+
+
+def _refuse_foreign_files(home: Home) -> None:
+    for link in (home.current, home.learning_db):
+        if link.exists() and not link.is_symlink():
+            raise HomeError(f"{link} is not the link that publishing makes; move it away")
+
+
+def _swap(home: Home, identity: str) -> None:
+    _replace_link(home.current, identity)
+    target = os.path.join(home.published.name, home.current.name, DATABASE)  # noqa: PTH118
+    if not home.learning_db.is_symlink() or os.readlink(home.learning_db) != target:
+        _replace_link(home.learning_db, target)
+    _sync(home.published)
+    _sync(home.root)
+
+
+def _replace_link(link: Path, target: str) -> None:
+    fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _prune(home: Home, identity: str) -> None:
+    names = sorted(entry.name for entry in home.published.iterdir() if not entry.is_symlink())
+    finished = [name for name in names if not name.startswith(".")]
+    abandoned = [name for name in names if name.startswith(".")]
+    for name in [*finished[:-KEPT], *abandoned]:
+        if name != identity:
+            with suppress(OSError):
+                shutil.rmtree(home.published / name)

@@ -1,0 +1,32 @@
+{#-
+    The original tasks that anything new is known of: those with a row in `upstream`, or an
+    erasure, of a later load than the newest that `target` holds. The watermark may lag behind,
+    which repeats work, but never runs ahead: a row's load_id is at most what was loaded when the
+    row was built.
+-#}
+{% macro changed_tasks(target, upstream, task_key='task_id') %}
+    select {{ task_key }} as task_id
+    from {{ upstream }}
+    where load_id > (select coalesce(max(load_id), 0) from {{ target }})
+    union
+    select task_id
+    from {{ ref('stg_task_erasures') }}
+    where load_id > (select coalesce(max(load_id), 0) from {{ target }})
+{% endmacro %}
+
+{#-
+    Incremental strategy `replace_tasks`: every row of a changed task goes, and what the model
+    selected comes in its place. Unlike delete+insert it also removes what a task no longer has.
+    The model's config names the `changed_from` model, its `upstream_key` and its own `task_key`.
+-#}
+{% macro get_incremental_replace_tasks_sql(arg_dict) %}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
+    delete from {{ target }}
+    where {{ config.require('task_key') }} in (
+        select task_id
+        from ({{ changed_tasks(target, ref(config.require('changed_from')), config.get('upstream_key', 'task_id')) }})
+    );
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{% endmacro %}

@@ -1,0 +1,134 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_tasks',
+        task_key='task_id',
+        changed_from='int_task_events',
+        on_schema_change='fail',
+    )
+}}
+{%- set folded_fields = [
+    'task_type', 'task_description', 'repo', 'file_count', 'estimated_tokens', 'model_tier',
+    'pool_type', 'swarm_topology', 'routing_confidence', 'complexity_score', 'success',
+    'duration_seconds', 'quality_score', 'cost_estimate', 'actual_cost', 'error_type',
+    'error_message', 'user_accepted', 'user_rating', 'peak_memory_mb', 'cpu_time_seconds',
+    'solution_summary', 'policy_version', 'propensity', 'candidates', 'metadata', 'routed_at',
+] %}
+
+-- depends_on: {{ ref('stg_task_erasures') }}
+
+with events as (
+
+    select *
+    from {{ ref('int_task_events') }}
+    {% if is_incremental() %}
+    where task_id in (
+        select task_id from ({{ changed_tasks(this, ref('int_task_events')) }})
+    )
+    {% endif %}
+
+),
+
+-- The total order of a task's events, and what was known of the task before each of them.
+sequenced as (
+
+    select
+        *,
+        row_number() over task_order as position,
+        max(load_id) over whole_task as task_load_id,
+        bool_or(event_type = 'task_erased') over whole_task as is_erased
+    from events
+    window
+        whole_task as (partition by task_id),
+        task_order as (
+            partition by task_id order by occurred_at, captured_at, event_id, event_hash
+        )
+
+),
+
+preceded as (
+
+    select
+        *,
+        max(case when event_type = 'routing_decision' then position end) over before_it
+            as last_decision,
+        max(case when success is not null then position end) over before_it as last_outcome,
+        count(case when event_type = 'routing_decision' then attempt end) over up_to_it
+            as numbered_decisions
+    from sequenced
+    where not is_erased
+    window
+        before_it as (
+            partition by task_id order by position
+            rows between unbounded preceding and 1 preceding
+        ),
+        up_to_it as (
+            partition by task_id order by position
+            rows between unbounded preceding and current row
+        )
+
+),
+
+-- A decision after an outcome opens the next attempt, unless it names its attempt itself.
+-- Every other event belongs to the attempt it names, else to the latest one decided before it.
+numbered as (
+
+    select
+        *,
+        coalesce(
+            attempt,
+            coalesce(
+                max(case when event_type = 'routing_decision' then attempt end) over since_numbered,
+                1
+            )
+            + cast(
+                count(
+                    case
+                        when event_type = 'routing_decision' and attempt is null
+                            and last_outcome > last_decision
+                            then 1
+                    end
+                ) over since_numbered_up_to_it as integer
+            )
+        ) as attempt_number
+    from preceded
+    window
+        since_numbered as (partition by task_id, numbered_decisions),
+        since_numbered_up_to_it as (
+            partition by task_id, numbered_decisions order by position
+            rows between unbounded preceding and current row
+        )
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by task_id, attempt_number order by source_rank, position
+        ) as precedence
+    from numbered
+
+),
+
+final as (
+
+    select
+        task_id,
+        attempt_number as attempt,
+        max(task_load_id) as load_id,
+        max_by(occurred_at, precedence) filter (where event_type = 'routing_decision')
+            as decided_at,
+        max_by(occurred_at, precedence) filter (where event_type = 'pool_execution_start')
+            as started_at,
+        max_by(occurred_at, precedence) filter (where success is not null) as ended_at
+        {%- for field in folded_fields %},
+        max_by({{ field }}, precedence) filter (where {{ field }} is not null) as {{ field }}
+        {%- endfor %}
+    from ranked
+    group by task_id, attempt_number
+
+)
+
+select * from final

@@ -1,0 +1,37 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ drop_stale_days(var('pattern_window_days')) }}",
+    )
+}}
+-- depends_on: {{ ref('int_execution_days') }}
+
+with executions as (
+
+    select * from ({{ executions_of_missing_days(var('pattern_window_days')) }})
+
+),
+
+final as (
+
+    select
+        date,
+        repo,
+        solution_summary,
+        task_type,
+        count(*) as usage_count,
+        count(*) filter (where success) as success_count,
+        cast(coalesce(sum(quality_score), 0) as bigint) as quality_sum,
+        count(quality_score) as quality_count,
+        min(timestamp) as first_seen,
+        max(timestamp) as last_seen,
+        any_value(day_fingerprint) as day_fingerprint
+    from executions
+    -- A day without any solution keeps one row, or it would look missing at every run.
+    group by date, repo, solution_summary, task_type
+
+)
+
+select * from final

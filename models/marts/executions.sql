@@ -1,0 +1,139 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_tasks',
+        task_key='coalesce(parent_task_id, task_id)',
+        changed_from='int_attempts',
+        on_schema_change='fail',
+        post_hook=[
+            "{{ named_index('idx_executions_repo_task', ['repo', 'task_type', 'timestamp']) }}",
+            "{{ named_index('idx_executions_tier_success', ['model_tier', 'success', 'timestamp']) }}",
+            "{{ named_index('idx_executions_pool_duration', ['pool_type', 'success', 'duration_seconds']) }}",
+            "{{ named_index('idx_executions_quality_trend', ['repo', 'quality_score', 'timestamp']) }}",
+        ],
+    )
+}}
+-- depends_on: {{ ref('stg_task_erasures') }}
+
+with attempts as (
+
+    select *
+    from {{ ref('int_attempts') }}
+    where success is not null
+    {% if is_incremental() %}
+        and task_id in (
+            select task_id from ({{ changed_tasks(this, ref('int_attempts')) }})
+        )
+    {% endif %}
+
+),
+
+loads as (
+
+    select
+        load_id,
+        loaded_at
+    from {{ source('ledger', 'loads') }}
+
+),
+
+measured as (
+
+    select
+        *,
+        coalesce(
+            duration_seconds, greatest({{ seconds_between('started_at', 'ended_at') }}, 0), 0
+        ) as known_duration
+    from attempts
+
+),
+
+described as (
+
+    select
+        {{ attempt_task_id('task_id', 'attempt') }} as execution_id,
+        case when attempt > 1 then task_id end as parent_task_id,
+        attempt,
+        coalesce(
+            routed_at, decided_at, started_at, {{ seconds_before('ended_at', 'known_duration') }}
+        ) as timestamp,
+        coalesce(task_type, 'unknown') as task_type,
+        coalesce(task_description, '') as task_description,
+        coalesce(repo, 'unknown') as repo,
+        coalesce(file_count, 0) as file_count,
+        coalesce(estimated_tokens, 0) as estimated_tokens,
+        coalesce(model_tier, 'unknown') as model_tier,
+        coalesce(pool_type, 'unknown') as pool_type,
+        swarm_topology,
+        coalesce(routing_confidence, 0.5) as routing_confidence,
+        coalesce(complexity_score, 50) as complexity_score,
+        success,
+        known_duration as duration_seconds,
+        quality_score,
+        coalesce(cost_estimate, 0) as cost_estimate,
+        coalesce(actual_cost, cost_estimate, 0) as actual_cost,
+        case
+            when actual_cost is not null then 'reported'
+            when cost_estimate is not null then 'estimate'
+            else 'unknown'
+        end as cost_source,
+        error_type,
+        error_message,
+        user_accepted,
+        user_rating,
+        peak_memory_mb,
+        cpu_time_seconds,
+        solution_summary,
+        coalesce(metadata, cast('{}' as json)) as metadata,
+        policy_version,
+        propensity,
+        candidates,
+        load_id
+    from measured
+
+),
+
+final as (
+
+    select
+        cast(described.execution_id as uuid) as task_id,
+        cast(described.timestamp as timestamp) as timestamp,
+        described.task_type,
+        described.task_description,
+        described.repo,
+        described.file_count,
+        described.estimated_tokens,
+        described.model_tier,
+        described.pool_type,
+        described.swarm_topology,
+        cast(described.routing_confidence as double) as routing_confidence,
+        described.complexity_score,
+        described.success,
+        cast(described.duration_seconds as double) as duration_seconds,
+        described.quality_score,
+        cast(described.cost_estimate as double) as cost_estimate,
+        cast(described.actual_cost as double) as actual_cost,
+        described.error_type,
+        described.error_message,
+        described.user_accepted,
+        described.user_rating,
+        described.peak_memory_mb,
+        described.cpu_time_seconds,
+        described.solution_summary,
+        described.metadata,
+        loads.loaded_at as uploaded_at,
+        described.cost_source,
+        described.policy_version,
+        described.propensity,
+        described.candidates,
+        described.parent_task_id,
+        described.attempt,
+        {{ content_hash('described') }} as content_hash,
+        described.load_id,
+        cast(described.timestamp as date) as date
+    from described
+    inner join loads on described.load_id = loads.load_id
+
+)
+
+select * from final

@@ -1,0 +1,57 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=['solution_summary', 'repo'],
+        on_schema_change='fail',
+        pre_hook="{{ drop_vanished_patterns() }}",
+        post_hook="{{ named_index('idx_solution_patterns_success_rate', ['success_rate', 'usage_count']) }}",
+    )
+}}
+
+with days as (
+
+    select *
+    from {{ ref('int_solution_days') }}
+    where solution_summary is not null
+        and {{ within_window('date', var('pattern_window_days')) }}
+
+),
+
+patterns as (
+
+    select
+        solution_summary,
+        repo,
+        array_sort(array_agg(distinct task_type)) as task_types,
+        cast(sum(usage_count) as bigint) as usage_count,
+        cast(sum(success_count) as bigint) as success_count,
+        cast(sum(quality_sum) as double) / nullif(sum(quality_count), 0) as avg_quality,
+        min(first_seen) as first_seen,
+        max(last_seen) as last_seen,
+        cast(sum(success_count) as double) / sum(usage_count) as success_rate,
+        {{ fingerprint([
+            'date', 'task_type', 'usage_count', 'success_count', 'quality_sum', 'quality_count',
+            'first_seen', 'last_seen',
+        ]) }} as pattern_fingerprint
+    from days
+    group by solution_summary, repo
+    having sum(usage_count) >= {{ var('pattern_min_uses') | int }}
+
+),
+
+final as (
+
+    select patterns.*
+    from patterns
+    {% if is_incremental() %}
+    left join {{ this }} as built
+        on patterns.solution_summary = built.solution_summary
+        and patterns.repo = built.repo
+        and patterns.pattern_fingerprint = built.pattern_fingerprint
+    where built.repo is null
+    {% endif %}
+
+)
+
+select * from final

@@ -1,0 +1,49 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_tasks',
+        task_key='task_id',
+        changed_from='executions',
+        upstream_key='coalesce(parent_task_id, task_id)',
+        on_schema_change='fail',
+    )
+}}
+-- depends_on: {{ ref('stg_task_erasures') }}
+
+with attempts as (
+
+    select
+        *,
+        coalesce(parent_task_id, task_id) as original_task_id,
+        {{ known_cost() }} as known_cost
+    from {{ ref('executions') }}
+    {% if is_incremental() %}
+    where coalesce(parent_task_id, task_id) in (
+        select task_id
+        from ({{ changed_tasks(this, ref('executions'), 'coalesce(parent_task_id, task_id)') }})
+    )
+    {% endif %}
+
+),
+
+final as (
+
+    select
+        original_task_id as task_id,
+        cast(count(*) as integer) as attempts,
+        max_by(success, attempt) as success,
+        {{ reproducible_sum('known_cost') }} as total_cost,
+        {{ reproducible_sum('duration_seconds') }} as total_duration_seconds,
+        {{ ordered_list('model_tier', 'attempt') }} as tiers_tried,
+        max_by(model_tier, attempt) as final_tier,
+        min_by(task_type, attempt) as task_type,
+        min_by(repo, attempt) as repo,
+        min(timestamp) as first_routed_at,
+        max(timestamp) as last_routed_at,
+        max(load_id) as load_id
+    from attempts
+    group by original_task_id
+
+)
+
+select * from final

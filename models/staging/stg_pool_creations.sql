@@ -1,0 +1,22 @@
+with source as (
+
+    select * from {{ source('raw', 'pool_created') }}
+
+),
+
+final as (
+
+    select
+        event_id,
+        occurred_at,
+        captured_at,
+        pool_id,
+        pool_type,
+        metadata,
+        event_hash,
+        load_id
+    from source
+
+)
+
+select * from final
