@@ -5,20 +5,23 @@
         {{- return(run_started_at.replace(tzinfo=none)) -}}
     {%- endif -%}
     {%- set text = (given | string).replace('T', ' ') -%}
-    {%- set form = '\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|\+00:00)?' -%}
+    {%- set form = '[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?(Z|[+]00:00)?' -%}
     {%- if not modules.re.fullmatch(form, text) -%}
         {{- exceptions.raise_compiler_error(
             "as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not '"
             ~ text ~ "'"
         ) -}}
     {%- endif -%}
-    {{- return(modules.datetime.datetime.fromisoformat(text.replace('Z', '')).replace(tzinfo=none)) -}}
+    {%- set moment = modules.datetime.datetime.fromisoformat(text.replace('Z', '')) -%}
+    {{- return(moment.replace(tzinfo=none)) -}}
 {% endmacro %}
 
 {#- True where a date lies in the last `days` whole days up to and including that of `as_of`. -#}
 {% macro within_window(date_column, days) %}
     {%- if not days is integer or days < 0 -%}
-        {{- exceptions.raise_compiler_error("a window must be a whole number of days, not '" ~ days ~ "'") -}}
+        {{- exceptions.raise_compiler_error(
+            "a window must be a whole number of days, not '" ~ days ~ "'"
+        ) -}}
     {%- endif -%}
     {%- set last = as_of_moment().date() -%}
     {%- set first = last - modules.datetime.timedelta(days=days) -%}

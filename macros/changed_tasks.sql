@@ -24,8 +24,9 @@
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     delete from {{ target }}
     where {{ config.require('task_key') }} in (
-        select task_id
-        from ({{ changed_tasks(target, ref(config.require('changed_from')), config.get('upstream_key', 'task_id')) }})
+        {{ changed_tasks(
+            target, ref(config.require('changed_from')), config.get('upstream_key', 'task_id')
+        ) }}
     );
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}

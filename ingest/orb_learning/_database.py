@@ -16,10 +16,12 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
 
     Raises:
         BusyError: another process, or another part of this one, holds the file.
-        HomeError: the file cannot be read as a DuckDB database.
+        HomeError: the file cannot be read as a DuckDB database, or its path has a question mark.
     """
     import duckdb
 
+    if "?" in str(path):  # DuckDB puts the name of its write-ahead log in front of it
+        raise HomeError(f"DuckDB cannot use {path}: rename what has a question mark in its name")
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:

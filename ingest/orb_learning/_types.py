@@ -7,6 +7,7 @@ DECIMAL(38, 9).
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -29,8 +30,14 @@ NAMESPACE = uuid.UUID("6f72622d-6c65-5172-8e69-6e672d763100")
 EMBEDDING_DIMENSIONS = 384
 MAX_INT = 2**31 - 1
 MAX_REAL = 1e9
+MAX_METADATA_DEPTH = 64
+MAX_METADATA_CHARACTERS = 256 * 1024
+"""No line is longer (`capture._spool.MAX_LINE_BYTES`), so more metadata fits none."""
+MAX_METADATA_INT_BITS = 1023
+"""What a DOUBLE can hold, and so what every JSON reader takes."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 class ErrorType(StrEnum):
@@ -111,8 +118,36 @@ def _blank_to_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _fits_a_line(value: object) -> object:
+    # Before pydantic walks it: a graph of containers that hold each other has more paths than
+    # any process has time for.
+    containers: list[tuple[Any, int]] = [(value, 1)] if isinstance(value, Mapping) else []
+    left = MAX_METADATA_CHARACTERS
+    while containers:
+        items, depth = containers.pop()
+        if depth > MAX_METADATA_DEPTH:
+            raise ValueError(f"contains itself or is nested over {MAX_METADATA_DEPTH} levels deep")
+        left -= 2 * len(items)
+        if not isinstance(items, list):
+            items = [*items, *items.values()]
+        for item in items:
+            if isinstance(item, str):
+                left -= len(item)
+                if not item.isascii():
+                    item.encode()
+            elif isinstance(item, dict | list):
+                containers.append((item, depth + 1))
+            elif isinstance(item, int) and item.bit_length() > MAX_METADATA_INT_BITS:
+                raise ValueError(f"an integer has over {MAX_METADATA_INT_BITS} bits")
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError("a number is not finite")
+        if left < 0:
+            raise ValueError(f"is over {MAX_METADATA_CHARACTERS} characters long")
+    return value
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
-OptionalText = Annotated[str | None, BeforeValidator(_blank_to_none)]
+OptionalText = Annotated[Text | None, BeforeValidator(_blank_to_none)]
 Time = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -125,7 +160,7 @@ ErrorTypeName = Annotated[ErrorType | Text, Field(union_mode="left_to_right")]
 Embedding = Annotated[
     list[float], Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS)
 ]
-Metadata = dict[str, JsonValue]
+Metadata = Annotated[dict[str, JsonValue], BeforeValidator(_fits_a_line)]
 Maturity = Literal["new", "stable", "mature"]
 Strictness = Literal["lenient", "standard", "strict"]
 

@@ -34,7 +34,7 @@ DONE = {"success", "pass", "warn", "no-op"}
 logger = AdapterLogger("orb-learning")
 
 
-class Plugin(BasePlugin):
+class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     """Ties a dbt invocation to the home that its warehouse lies in."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
@@ -87,7 +87,8 @@ class Plugin(BasePlugin):
         if reason:
             logger.warning(f"not published: {reason}; the last publication stands")
             return
-        assert self._connection is not None
+        if self._connection is None:
+            raise DbtRuntimeError("not published: dbt has not connected to the warehouse")
         cursor = self._connection.cursor()
         try:
             publication = publish(

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from orb_learning._types import (
+    LAST_MOMENT,
     Amount,
     Attempt,
     Candidates,
@@ -204,6 +214,8 @@ class TaskCompleted(Outcome):
 class ExecutionRecorded(Outcome):
     """A whole execution at once, as imports and `store_execution` give it.
 
+    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+
     Attributes:
         timestamp: when the task was routed.
         user_accepted: whether a person took the result.
@@ -227,6 +239,14 @@ class ExecutionRecorded(Outcome):
     candidates: Candidates | None = None
     user_accepted: bool | None = None
     user_rating: Rating | None = None
+
+    @model_validator(mode="after")
+    def _occurred_at_its_end(self) -> Self:
+        if "occurred_at" not in self.model_fields_set:
+            ended_at = self.timestamp + timedelta(seconds=self.duration_seconds or 0)
+            # The instance is frozen for everyone but its own making.
+            self.__dict__["occurred_at"] = min(ended_at, LAST_MOMENT)
+        return self
 
 
 class PoolCreated(Event):
@@ -393,5 +413,3 @@ def content_hash(line: bytes) -> str:
     come from `Event.to_line`, whose spelling is canonical.
     """
     return hashlib.md5(_CAPTURED_AT.sub(b"", line, count=1), usedforsecurity=False).hexdigest()
-
-

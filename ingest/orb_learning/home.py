@@ -1,15 +1,16 @@
 """The home directory: where each of the four stores lives, and the lock that orders their writers.
 
-    <home>/spool/            segments, written by the hooks, read by the loader
-    <home>/staging.duckdb    raw events and the load ledger, written by the loader
-    <home>/warehouse.duckdb  what dbt builds
-    <home>/published/<id>/   one publication each; `published/current` links to the one in force
-    <home>/learning.db       a fixed link to the database of the current publication
+<home>/spool/            segments, written by the hooks, read by the loader
+<home>/staging.duckdb    raw events and the load ledger, written by the loader
+<home>/warehouse.duckdb  what dbt builds
+<home>/published/<id>/   one publication each; `published/current` links to the one in force
+<home>/learning.db       a fixed link to the database of the current publication
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Iterator
@@ -43,34 +44,42 @@ class Home:
 
     @property
     def spool(self) -> Path:
+        """Where the hooks write segments."""
         return self.root / "spool"
 
     @property
     def staging(self) -> Path:
+        """The raw events and the load ledger."""
         return self.root / "staging.duckdb"
 
     @property
     def warehouse(self) -> Path:
+        """What dbt builds."""
         return self.root / "warehouse.duckdb"
 
     @property
     def published(self) -> Path:
+        """Where every publication has its directory."""
         return self.root / "published"
 
     @property
     def current(self) -> Path:
+        """The link to the publication in force."""
         return self.published / "current"
 
     @property
     def learning_db(self) -> Path:
+        """The fixed link to the database in force."""
         return self.root / "learning.db"
 
     @property
     def lock_file(self) -> Path:
+        """What every writer but the hooks locks."""
         return self.root / "refresh.lock"
 
     @property
     def lock_holder(self) -> Path:
+        """Who holds the lock, for messages."""
         return self.root / "refresh.pid"
 
     def create(self) -> None:
@@ -119,7 +128,7 @@ class Home:
         if timeout_seconds is None:
             timeout_seconds = _lock_timeout()
         self.create()
-        lock = self._lock()
+        lock = _lock_at(self.lock_file, os.getpid())
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -136,16 +145,18 @@ class Home:
                     f"{self._holder()} still holds {self.lock_file} after {timeout_seconds:g} s; "
                     "try again when it has finished"
                 ) from None
-        self.lock_holder.write_text(str(os.getpid()))
+        except OSError as error:
+            raise HomeError(
+                f"cannot lock {self.lock_file}: {error.strerror}; "
+                "make it a writable file or remove it"
+            ) from error
+        # The holder's id only serves messages: a full disk must not leave the lock taken.
+        with contextlib.suppress(OSError):
+            self.lock_holder.write_text(str(os.getpid()))
 
     def release_lock(self) -> None:
         """Give back what one `acquire_lock` took."""
-        self._lock().release()
-
-    def _lock(self) -> BaseFileLock:
-        from filelock import FileLock
-
-        return FileLock(self.lock_file, mode=0o600, is_singleton=True, thread_local=False)
+        _lock_at(self.lock_file, os.getpid()).release()
 
     def _holder(self) -> str:
         try:
@@ -154,9 +165,21 @@ class Home:
             return "another process"
 
 
+@functools.cache
+def _lock_at(path: Path, process: int) -> BaseFileLock:
+    # Kept for the life of the process: a lock object that is collected gives its lock back. One
+    # per process: a fork's child may not use what its parent holds.
+    from filelock import FileLock
+
+    return FileLock(path, mode=0o600, is_singleton=True, thread_local=False)
+
+
 def _lock_timeout() -> float:
     text = os.environ.get(LOCK_TIMEOUT_VARIABLE, "")
     try:
-        return float(text) if text else DEFAULT_LOCK_TIMEOUT_SECONDS
+        seconds = float(text) if text else DEFAULT_LOCK_TIMEOUT_SECONDS
     except ValueError:
-        raise HomeError(f"{LOCK_TIMEOUT_VARIABLE} must be seconds, not {text!r}") from None
+        seconds = -1.0
+    if not seconds >= 0:  # so that NaN is refused too
+        raise HomeError(f"{LOCK_TIMEOUT_VARIABLE} must be seconds from 0 on, not {text!r}")
+    return seconds

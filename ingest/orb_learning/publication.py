@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orb_learning._database import connect
 from orb_learning._types import utc_now
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DATABASE = "learning.db"
 MANIFEST = "manifest.json"
+_IDENTITY = re.compile(r"\.?\d{8}T\d{12}-[0-9a-f]{4}")
+"""Names of publications; of those still being made with a dot in front."""
+
 KEPT = 3
 """Publications that stay, the current one included, for readers that still hold an older one."""
 
@@ -67,9 +70,11 @@ def publish(
         as_of: the moment the marts' windows end, ISO 8601.
 
     Raises:
-        RefreshError: the copy does not hold what the warehouse holds; nothing was swapped.
+        RefreshError: the warehouse cannot be copied, or the copy lacks rows; nothing was swapped.
         HomeError: the publication cannot be written, or something else stands in its place.
     """
+    import duckdb
+
     now = utc_now()
     identity = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
     making = home.published / f".{identity}"
@@ -96,6 +101,11 @@ def publish(
         _swap(home, identity)
     except OSError as error:
         raise HomeError(f"cannot publish to {home.published}: {error}") from error
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise RefreshError(
+            f"cannot copy the warehouse: {reason}; the last publication stands"
+        ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
     _prune(home, identity)
@@ -137,9 +147,7 @@ def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict
             warehouse.execute(
                 f'create table publication.main."{table}" as from "{origin}"."{schema}"."{table}"'
             )
-            rows[table] = _value(
-                warehouse, f'select count(*) from "{origin}"."{schema}"."{table}"'
-            )
+            rows[table] = _value(warehouse, f'select count(*) from "{origin}"."{schema}"."{table}"')
         warehouse.execute("use publication.main")
         for (statement,) in indexes:
             warehouse.execute(statement)
@@ -166,11 +174,10 @@ def _newest_load(warehouse: duckdb.DuckDBPyConnection) -> int:
     return int(_value(warehouse, "select coalesce(max(load_id), 0) from staging.ledger.loads"))
 
 
-def _value(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    assert row is not None  # every query here is an aggregate or a constant
-    value: int = row[0]
-    return value
+def _value(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """Return the single value of a query that always has one row."""
+    (row,) = connection.execute(query).fetchall()
+    return row[0]
 
 
 def _refuse_foreign_files(home: Home) -> None:
@@ -181,14 +188,14 @@ def _refuse_foreign_files(home: Home) -> None:
 
 def _swap(home: Home, identity: str) -> None:
     _replace_link(home.current, identity)
-    target = os.path.join(home.published.name, home.current.name, DATABASE)  # noqa: PTH118
-    if not home.learning_db.is_symlink() or os.readlink(home.learning_db) != target:
+    target = home.current.relative_to(home.root) / DATABASE
+    if not home.learning_db.is_symlink() or home.learning_db.readlink() != target:
         _replace_link(home.learning_db, target)
     _sync(home.published)
     _sync(home.root)
 
 
-def _replace_link(link: Path, target: str) -> None:
+def _replace_link(link: Path, target: str | Path) -> None:
     fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
     fresh.symlink_to(target)
     fresh.replace(link)
@@ -203,10 +210,13 @@ def _sync(path: Path) -> None:
 
 
 def _prune(home: Home, identity: str) -> None:
-    names = sorted(entry.name for entry in home.published.iterdir() if not entry.is_symlink())
-    finished = [name for name in names if not name.startswith(".")]
-    abandoned = [name for name in names if name.startswith(".")]
-    for name in [*finished[:-KEPT], *abandoned]:
-        if name != identity:
-            with suppress(OSError):
-                shutil.rmtree(home.published / name)
+    names = sorted(entry.name for entry in home.published.iterdir())
+    made = [name for name in names if _IDENTITY.fullmatch(name)]
+    finished = [name for name in made if not name.startswith(".")]
+    abandoned = [name for name in made if name.startswith(".")]
+    for name in {*finished[:-KEPT], *abandoned} - {identity}:
+        shutil.rmtree(home.published / name, ignore_errors=True)
+    for link in (home.current, home.learning_db):
+        for left in link.parent.glob(f".{link.name}-*"):
+            if left.is_symlink():
+                left.unlink(missing_ok=True)

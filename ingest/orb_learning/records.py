@@ -7,11 +7,12 @@ while an event or an imported row may lack either. Units and bounds are those of
 from __future__ import annotations
 
 from typing import Any, Self
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orb_learning._types import (
+    NAMESPACE,
     Amount,
     Attempt,
     Candidates,
@@ -67,6 +68,10 @@ class Record(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise InvalidEventError(describe(error)) from error
+
+    def _event_id(self) -> UUID:
+        """Return one id for one content: a record handed over twice is one event."""
+        return uuid5(NAMESPACE, f"{type(self).__name__} {self.model_dump_json()}")
 
 
 class ExecutionRecord(Record):
@@ -146,8 +151,8 @@ class ExecutionRecord(Record):
         """Return how far the cost estimate was off.
 
         Returns:
-            `cost_error_pct`: |actual − estimate| / estimate × 100, or 0 when the estimate is 0.
-            `cost_error_abs`: |actual − estimate|, in USD.
+            `cost_error_pct`: |actual - estimate| / estimate * 100, or 0 when the estimate is 0.
+            `cost_error_abs`: |actual - estimate|, in USD.
         """
         off = abs(self.actual_cost - self.cost_estimate)
         percent = off / self.cost_estimate * 100 if self.cost_estimate else 0.0
@@ -157,7 +162,7 @@ class ExecutionRecord(Record):
         """Return the event that records this execution."""
         values = dict(self)
         values["metadata"] = self.metadata or None
-        return ExecutionRecorded(**values)
+        return ExecutionRecorded(event_id=self._event_id(), **values)
 
 
 class SolutionRecord(Record):
@@ -181,7 +186,8 @@ class SolutionRecord(Record):
     def to_event(self) -> SolutionExtracted:
         """Return the event that records this solution."""
         values = dict(self)
-        return SolutionExtracted(occurred_at=values.pop("extracted_at"), **values)
+        values["occurred_at"] = values.pop("extracted_at")
+        return SolutionExtracted(event_id=self._event_id(), **values)
 
 
 class FeedbackRecord(Record):
@@ -210,7 +216,8 @@ class FeedbackRecord(Record):
         """Return the event that records this feedback."""
         values = dict(self)
         values["metadata"] = self.metadata or None
-        return Feedback(occurred_at=values.pop("timestamp"), **values)
+        values["occurred_at"] = values.pop("timestamp")
+        return Feedback(event_id=self._event_id(), **values)
 
 
 class QualityPolicy(Record):
@@ -231,4 +238,5 @@ class QualityPolicy(Record):
     def to_event(self) -> QualityPolicyAdjusted:
         """Return the event that records this policy."""
         values = dict(self)
-        return QualityPolicyAdjusted(occurred_at=values.pop("last_adjusted"), **values)
+        values["occurred_at"] = values.pop("last_adjusted")
+        return QualityPolicyAdjusted(event_id=self._event_id(), **values)

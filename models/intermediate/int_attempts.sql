@@ -22,9 +22,7 @@ with events as (
     select *
     from {{ ref('int_task_events') }}
     {% if is_incremental() %}
-    where task_id in (
-        select task_id from ({{ changed_tasks(this, ref('int_task_events')) }})
-    )
+    where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
     {% endif %}
 
 ),
@@ -34,7 +32,7 @@ sequenced as (
 
     select
         *,
-        row_number() over task_order as position,
+        row_number() over task_order as ordinal,
         max(load_id) over whole_task as task_load_id,
         bool_or(event_type = 'task_erased') over whole_task as is_erased
     from events
@@ -50,20 +48,20 @@ preceded as (
 
     select
         *,
-        max(case when event_type = 'routing_decision' then position end) over before_it
+        max(case when event_type = 'routing_decision' then ordinal end) over before_it
             as last_decision,
-        max(case when success is not null then position end) over before_it as last_outcome,
+        max(case when success is not null then ordinal end) over before_it as last_outcome,
         count(case when event_type = 'routing_decision' then attempt end) over up_to_it
             as numbered_decisions
     from sequenced
     where not is_erased
     window
         before_it as (
-            partition by task_id order by position
+            partition by task_id order by ordinal
             rows between unbounded preceding and 1 preceding
         ),
         up_to_it as (
-            partition by task_id order by position
+            partition by task_id order by ordinal
             rows between unbounded preceding and current row
         )
 
@@ -95,7 +93,7 @@ numbered as (
     window
         since_numbered as (partition by task_id, numbered_decisions),
         since_numbered_up_to_it as (
-            partition by task_id, numbered_decisions order by position
+            partition by task_id, numbered_decisions order by ordinal
             rows between unbounded preceding and current row
         )
 
@@ -106,7 +104,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by task_id, attempt_number order by source_rank, position
+            partition by task_id, attempt_number order by source_rank, ordinal
         ) as precedence
     from numbered
 
@@ -122,10 +120,11 @@ final as (
             as decided_at,
         max_by(occurred_at, precedence) filter (where event_type = 'pool_execution_start')
             as started_at,
-        max_by(occurred_at, precedence) filter (where success is not null) as ended_at
-        {%- for field in folded_fields %},
+        max_by(occurred_at, precedence) filter (where success is not null) as ended_at,
+        {% for field in folded_fields %}
         max_by({{ field }}, precedence) filter (where {{ field }} is not null) as {{ field }}
-        {%- endfor %}
+        {%- if not loop.last %},{% endif %}
+        {% endfor %}
     from ranked
     group by task_id, attempt_number
 

@@ -10,7 +10,8 @@
 
 with executions as (
 
-    select * from ({{ executions_of_missing_days(var('pattern_window_days')) }})
+    select *
+    from ({{ executions_of_missing_days(var('pattern_window_days')) }}) as missing_days
 
 ),
 

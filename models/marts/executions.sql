@@ -20,11 +20,9 @@ with attempts as (
     select *
     from {{ ref('int_attempts') }}
     where success is not null
-    {% if is_incremental() %}
-        and task_id in (
-            select task_id from ({{ changed_tasks(this, ref('int_attempts')) }})
-        )
-    {% endif %}
+        {% if is_incremental() %}
+        and task_id in ({{ changed_tasks(this, ref('int_attempts')) }})
+        {% endif %}
 
 ),
 

@@ -14,7 +14,7 @@ with executions as (
         *,
         date_trunc('hour', timestamp) as hour,
         {{ known_cost() }} as known_cost
-    from ({{ executions_of_missing_days(var('pool_window_days')) }})
+    from ({{ executions_of_missing_days(var('pool_window_days')) }}) as missing_days
 
 ),
 

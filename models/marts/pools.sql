@@ -32,7 +32,7 @@ sequenced as (
         *,
         row_number() over (
             partition by pool_id order by occurred_at, captured_at, event_id, event_hash
-        ) as position
+        ) as ordinal
     from lifecycle
 
 ),
@@ -41,13 +41,15 @@ pools as (
 
     select
         pool_id,
-        max_by(pool_type, position) filter (where pool_type is not null) as pool_type,
+        max_by(pool_type, ordinal) filter (where pool_type is not null) as pool_type,
         max(created_at) as created_at,
         max(closed_at) as closed_at,
-        max_by(close_reason, position) filter (where closed_at is not null) as close_reason,
+        max_by(close_reason, ordinal) filter (where closed_at is not null) as close_reason,
         -- A pool that came up again after it was closed is open.
-        max(case when created_at is not null then position else 0 end)
-            > max(case when closed_at is not null then position else 0 end) as is_open
+        (
+            max(case when created_at is not null then ordinal else 0 end)
+            > max(case when closed_at is not null then ordinal else 0 end)
+        ) as is_open
     from sequenced
     group by pool_id
 

@@ -14,7 +14,7 @@ with executions as (
     select
         *,
         {{ known_cost() }} as known_cost
-    from ({{ executions_of_missing_days(var('tier_window_days')) }})
+    from ({{ executions_of_missing_days(var('tier_window_days')) }}) as missing_days
 
 ),
 

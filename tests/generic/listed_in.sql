@@ -7,7 +7,9 @@
 -#}
 {% test listed_in(model, column_name, seed, field) %}
     {%- set list = ref(seed) -%}
-    {%- set is_loaded = execute and adapter.get_relation(list.database, list.schema, list.identifier) -%}
+    {%- set is_loaded = execute and adapter.get_relation(
+        list.database, list.schema, list.identifier
+    ) -%}
     select distinct {{ column_name }}
     from {{ model }}
     where {{ column_name }} is not null

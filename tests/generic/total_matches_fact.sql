@@ -17,7 +17,9 @@
 
         select count(*) as total
         from {{ ref('executions') }}
-        {% if window_days is not none %}where {{ within_window('date', window_days | int) }}{% endif %}
+        {% if window_days is not none %}
+        where {{ within_window('date', window_days | int) }}
+        {% endif %}
 
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel
 
-from orb_learning._types import with_task_uuid
-from orb_learning.events import Event, ExecutionRecorded, RoutingDecision
+from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
+from orb_learning.events import Event, RoutingDecision
 
 MAX_DEPTH = 32
 """How deep nested metadata is kept; what lies deeper is kept as text."""
@@ -56,15 +55,16 @@ def spellings(cls: type[Event]) -> dict[str, str]:
 def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
     """Return the field values that the sources give an event class, the earlier source first.
 
-    What no field takes goes into the metadata under its own key.
+    What no field takes goes into the metadata under its own key. Within one source a field's own
+    name wins over its other spellings.
     """
     names = spellings(cls)
     values: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for source in sources:
-        from_alias: set[str] = set()
+        filled: dict[str, str] = {}
         for key, value in as_mapping(source).items():
-            if value is None:
+            if value is None or (key == "event_type" and value == cls.type_name):
                 continue
             if isinstance(value, Enum):
                 value = value.value
@@ -76,16 +76,17 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
                     rest.setdefault(name, item)
             elif field not in values:
                 values[field] = value
-                if key != field:
-                    from_alias.add(field)
-            elif field in from_alias:
+                filled[field] = key
+            elif field in filled:
                 if key == field:
-                    values[field], value = value, values[field]
-                rest.setdefault(key, value)
+                    rest.setdefault(filled[field], values[field])
+                    values[field] = value
+                else:
+                    rest.setdefault(key, value)
     if isinstance(status := values.get("success"), str):
         values["success"] = _success_of(status)
     if rest:
-        values["metadata"] = {**rest, **values.get("metadata", {})}
+        values.setdefault("metadata", rest)
     if cls is RoutingDecision:
         for field in ("task_type", "repo", "model_tier"):
             if values.get(field) in (None, ""):
@@ -93,8 +94,6 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
         for field in ("task_description", "pool_type"):
             if values.get(field) == "":
                 del values[field]
-    if cls is ExecutionRecorded and "occurred_at" not in values and "timestamp" in values:
-        values["occurred_at"] = values["timestamp"]
     return dict(with_task_uuid(values))
 
 
@@ -139,36 +138,55 @@ def clean_text(text: str) -> str:
     return str.__str__(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def json_value(value: object, depth: int = 0) -> Any:
-    """Return the nearest JSON value to any object; never raises."""
-    if depth > MAX_DEPTH:
-        return _as_text(value)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Enum):
-        return json_value(value.value, depth + 1)
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, int):
-        return int(value) if abs(value) < 2**63 else _as_text(value)
-    if isinstance(value, float):
-        return float(value) if abs(value) < float("inf") else str(float(value))
-    if isinstance(value, UUID | datetime):
-        return str(value)
-    if isinstance(value, bytes | bytearray):
-        return bytes(value[:MAX_TEXT]).decode("utf-8", "backslashreplace")
-    try:
-        if isinstance(value, Mapping):
-            return {_as_text(key): json_value(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [json_value(item, depth + 1) for item in value]
-    except Exception:
-        return f"<unreadable {type(value).__name__}>"
-    return _as_text(value)
+def json_value(value: object) -> Any:
+    """Return the nearest JSON value to any object; never raises.
+
+    An item below `MAX_DEPTH` is kept as text. What comes after more than any line can hold is
+    left out, so that an object graph full of cycles ends too.
+    """
+    return _Nearest().json(value, 0)
 
 
-def _as_text(value: object) -> str:
-    try:
-        return clean_text(str(value)[:MAX_TEXT])
-    except Exception:
-        return f"<unreadable {type(value).__name__}>"
+class _Nearest:
+    """One walk over an object, which stops when a line's worth of characters is spent."""
+
+    def __init__(self) -> None:
+        self._left = MAX_METADATA_CHARACTERS
+
+    def json(self, value: object, depth: int) -> Any:
+        try:
+            self._left -= 2
+            return self._container(value, depth) if self._left > 0 else "..."
+        except Exception:
+            return f"<unreadable {type(value).__name__}>"
+
+    def _container(self, value: object, depth: int) -> Any:
+        if depth <= MAX_DEPTH:
+            if isinstance(value, Enum):
+                return self._container(value.value, depth + 1)
+            if isinstance(value, Mapping):
+                items = itertools.islice(value.items(), self._left)
+                return {self._text(key): self.json(item, depth + 1) for key, item in items}
+            if isinstance(value, list | tuple | set | frozenset):
+                return [self.json(item, depth + 1) for item in itertools.islice(value, self._left)]
+        return self._scalar(value)
+
+    def _scalar(self, value: object) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int) and abs(value) < 2**63:
+            return int(value)
+        if isinstance(value, float) and abs(value) < float("inf"):
+            return float(value)
+        if isinstance(value, bytes | bytearray):
+            return self._text(value[:MAX_TEXT].decode("utf-8", "backslashreplace"))
+        return self._text(value)
+
+    def _text(self, value: object) -> str:
+        try:
+            text = value if isinstance(value, str) else str(value)[:MAX_TEXT]
+            text = clean_text(text[: self._left])
+        except Exception:
+            text = f"<unreadable {type(value).__name__}>"
+        self._left -= len(text)
+        return text

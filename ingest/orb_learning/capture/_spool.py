@@ -7,6 +7,7 @@ to the fragment.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -60,7 +61,12 @@ class SpoolWriter:
         with self._lock:
             try:
                 fd = self._fd
-                if fd is None or self._segment_bytes + len(data) > self._max_segment_bytes:
+                if (
+                    fd is None
+                    or self._segment_bytes + len(data) > self._max_segment_bytes
+                    # Removed with its directory: it would swallow the line.
+                    or os.fstat(fd).st_nlink == 0
+                ):
                     fd = self._begin_segment()
                 written = os.write(fd, data)
                 if written < len(data):
@@ -68,9 +74,12 @@ class SpoolWriter:
                 self._segment_bytes += written
                 if self._fsync_interval is not None:
                     self._fsync_when_due(fd, self._fsync_interval)
-            except OSError as error:
-                self._end_segment()
-                raise SpoolWriteError(f"cannot write to spool {self._directory}: {error}") from error
+            except (OSError, ValueError) as error:  # ValueError: a path that no system can spell
+                with contextlib.suppress(OSError):
+                    self._end_segment()
+                raise SpoolWriteError(
+                    f"cannot write to spool {self._directory}: {error}"
+                ) from error
 
     def close(self) -> None:
         """End the current segment; a later `append` begins a new one."""
@@ -79,7 +88,9 @@ class SpoolWriter:
 
     def _begin_segment(self) -> int:
         self._end_segment()
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One by one: `parents=True` leaves the mode of what it makes on the way to the umask.
+        self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         # A segment gets its name only once it is locked: a loader that can lock a segment knows

@@ -40,6 +40,7 @@ from orb_learning.records import (
 logger = logging.getLogger("orb_learning.capture")
 
 MAX_PAYLOAD_CHARACTERS = 32 * 1024
+MAX_REASON_CHARACTERS = 4 * 1024
 WARN_EVERY_SECONDS = 60.0
 
 _RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
@@ -127,9 +128,7 @@ class Telemetry:
         """Record that a pool ended its work. See `capture_pool_execution_complete_sync`."""
         return self.capture_pool_execution_complete_sync(complete, **fields)
 
-    async def capture_feedback(
-        self, feedback: object = None, /, **fields: Any
-    ) -> Feedback | None:
+    async def capture_feedback(self, feedback: object = None, /, **fields: Any) -> Feedback | None:
         """Record a person's judgement. See `capture_feedback_sync`."""
         return self.capture_feedback_sync(feedback, **fields)
 
@@ -176,9 +175,7 @@ class Telemetry:
             PoolExecutionComplete | None, self._capture(PoolExecutionComplete, complete, fields)
         )
 
-    def capture_feedback_sync(
-        self, feedback: object = None, /, **fields: Any
-    ) -> Feedback | None:
+    def capture_feedback_sync(self, feedback: object = None, /, **fields: Any) -> Feedback | None:
         """Record a person's judgement of a task's result; the fields are those of `Feedback`.
 
         Args:
@@ -205,9 +202,7 @@ class Telemetry:
 
     def stats(self) -> CaptureStats:
         """Return what has been captured, quarantined, dropped and written so far."""
-        return CaptureStats(
-            self._captured, self._quarantined, self._dropped, self._written_bytes
-        )
+        return CaptureStats(self._captured, self._quarantined, self._dropped, self._written_bytes)
 
     def close(self) -> None:
         """End the current segment. Calling it twice is harmless; a later event reopens."""
@@ -238,9 +233,7 @@ class Telemetry:
     ) -> None:
         self.close()
 
-    def _capture(
-        self, cls: type[Event], given: object, fields: dict[str, Any]
-    ) -> Event | None:
+    def _capture(self, cls: type[Event], given: object, fields: dict[str, Any]) -> Event | None:
         try:
             event, line = _build(cls, given, fields)
         except Exception as error:
@@ -261,7 +254,7 @@ class Telemetry:
             payload = json.dumps(json_value(_payload(given, fields)), ensure_ascii=False)
             refused = InvalidEvent(
                 claimed_type=getattr(cls, "type_name", type(given).__name__),
-                reason=clean_text(reason),
+                reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
                 payload=payload[:MAX_PAYLOAD_CHARACTERS],
             )
             line = refused.to_line()

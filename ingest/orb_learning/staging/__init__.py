@@ -1,7 +1,7 @@
 """The system of record: raw event tables, the load ledger, quarantine, and their schema."""
 
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
-from orb_learning.staging._loader import LoadReport, load, open_staging
+from orb_learning.staging._loader import LoadReport, load, open_staging, open_staging_file
 from orb_learning.staging._migrations import (
     Migration,
     MigrationState,
@@ -21,6 +21,7 @@ __all__ = [
     "known_migrations",
     "load",
     "open_staging",
+    "open_staging_file",
     "raw_columns",
     "status",
     "upgrade",

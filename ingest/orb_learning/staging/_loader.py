@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ from uuid import UUID, uuid5
 
 from orb_learning._database import connect
 from orb_learning._types import NAMESPACE, utc_now
-from orb_learning.errors import InvalidEventError, OrbLearningError
-from orb_learning.events import EVENT_TYPES, Event, InvalidEvent, content_hash, parse_line
+from orb_learning.errors import HomeError, InvalidEventError, OrbLearningError
+from orb_learning.events import EVENT_TYPES, InvalidEvent, content_hash
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._columns import raw_columns
+from orb_learning.staging._lines import read_event
 from orb_learning.staging._segments import Line, open_segment, segment_names
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class _Batch:
             self.refuse(line, segment, line.fault)
             return
         try:
-            event = parse_line(line.data)
+            event, spelled = read_event(line.data)
         except InvalidEventError as error:
             self.refuse(line, segment, str(error))
             return
@@ -113,20 +114,40 @@ class _Batch:
                 )
             )
             return
-        self.rows.setdefault(event.type_name, []).append((self._row(event, segment), line, segment))
+        row = self._row(spelled, segment)
+        self.rows.setdefault(event.type_name, []).append((row, line, segment))
 
     def refuse(self, line: Line, segment: int, reason: str, kind: str | None = None) -> None:
         name = self.segments[segment].name
         where = uuid5(NAMESPACE, f"{name}:{line.offset}")
         self.refusals.append(_Refusal(segment, where, line, reason, kind))
 
-    def _row(self, event: Event, segment: int) -> str:
-        line = event.to_line()
+    def _row(self, spelled: bytes, segment: int) -> str:
         added = (
-            f',"event_hash":"{content_hash(line)}","load_id":{self.load_id},'
+            f',"event_hash":"{content_hash(spelled)}","load_id":{self.load_id},'
             f'"segment":{segment},"position":{self.lines}}}'
         )
-        return line[:-1].decode() + added
+        return spelled[:-1].decode() + added
+
+
+@contextmanager
+def open_staging_file(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open staging for writing as it is, whatever its schema version.
+
+    Raises:
+        BusyError, HomeError: the file is held, damaged, or fails while it is used.
+    """
+    import duckdb
+
+    with home.locked():
+        connection = connect(home.staging)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise HomeError(f"cannot use {home.staging}: {reason}") from error
+        finally:
+            connection.close()
 
 
 @contextmanager
@@ -136,13 +157,9 @@ def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         BusyError, HomeError, MigrationError: the file is held, damaged, or newer than this release.
     """
-    with home.locked():
-        connection = connect(home.staging)
-        try:
-            _migrations.upgrade(connection)
-            yield connection
-        finally:
-            connection.close()
+    with open_staging_file(home) as connection:
+        _migrations.upgrade(connection)
+        yield connection
 
 
 def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadReport:
@@ -217,6 +234,8 @@ def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home) -> _Batch:
 
 
 def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
+    import duckdb
+
     # Rows become typed before the transaction begins: an error inside one would end it.
     for kind in list(batch.rows):
         _fill_temporary(connection, batch, kind)
@@ -242,12 +261,13 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
         _write_ledger(connection, batch, report)
         connection.execute("commit")
     except BaseException:
-        connection.execute("rollback")
+        # A transaction that failed to commit is over already.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
         raise
-    finally:
-        for kind in batch.rows:
-            connection.execute(f"drop table if exists temp.batch_{kind}")
-            connection.execute(f"drop table if exists temp.new_{kind}")
+    for kind in batch.rows:
+        connection.execute(f"drop table temp.batch_{kind}")
+        connection.execute(f"drop table temp.new_{kind}")
     return report
 
 
@@ -280,7 +300,8 @@ def _insert_chunk(
 
     try:
         connection.execute(insert, ["[" + ",".join(row for row, _, _ in rows) + "]", shape])
-    except duckdb.Error as error:
+    except (duckdb.DataError, duckdb.ProgrammingError) as error:
+        # Only these are about the rows: a full disk is not.
         if len(rows) == 1:
             _, line, segment = rows[0]
             reason = str(error).partition("\n")[0]
@@ -323,7 +344,8 @@ def _insert_new(connection: duckdb.DuckDBPyConnection, batch: _Batch, kind: str)
 
 def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> None:
     known = {
-        row[0] for row in connection.execute("select quarantine_id from ledger.quarantine").fetchall()
+        row[0]
+        for row in connection.execute("select quarantine_id from ledger.quarantine").fetchall()
     }
     for refusal in batch.refusals:
         progress = batch.segments[refusal.segment]
@@ -347,9 +369,7 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
         )
 
 
-def _write_ledger(
-    connection: duckdb.DuckDBPyConnection, batch: _Batch, report: LoadReport
-) -> None:
+def _write_ledger(connection: duckdb.DuckDBPyConnection, batch: _Batch, report: LoadReport) -> None:
     connection.execute(
         "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?)",
         [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ from orb_learning.errors import MigrationError
 if TYPE_CHECKING:
     import duckdb
 
-_NAME = re.compile(r"^(\d{4})_(\w+)\.up\.sql$")
+_NAME = re.compile(r"^(\d{4})_(\w+)\.up\.sql\Z")
 
 _LEDGER = """
 create schema if not exists ledger;
@@ -174,10 +175,13 @@ def _step(
         connection.execute(note, values)
         connection.execute("commit")
     except duckdb.Error as error:
-        connection.execute("rollback")
+        # A transaction that failed to commit is over already.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+        reason = str(error).partition("\n")[0]
         raise MigrationError(
             f"migration {migration.version:04} ({migration.name}) failed and was rolled back: "
-            f"{error}"
+            f"{reason}"
         ) from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orb_learning.capture._spool import MAX_LINE_BYTES
 
-SEGMENT_NAME = re.compile(r"^[0-9A-Za-z_-]{1,120}\.jsonl$")
+SEGMENT_NAME = re.compile(r"^[0-9A-Za-z_-]{1,120}\.jsonl\Z")
 
 _CHUNK_BYTES = 1024 * 1024
 

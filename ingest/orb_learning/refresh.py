@@ -1,0 +1,180 @@
+"""Refreshing in this process: what `dbt build` does, kept warm between refreshes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orb_learning.errors import ProjectError, RefreshError
+from orb_learning.home import HOME_VARIABLE, Home
+from orb_learning.project import locate_project
+from orb_learning.publication import Publication, current
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+logger = logging.getLogger("orb_learning.refresh")
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What a refresh did.
+
+    Attributes:
+        publication: the publication now in force.
+        warnings: nodes that ended with a warning.
+        seconds: wall-clock time of the whole refresh.
+    """
+
+    publication: Publication
+    warnings: list[str]
+    seconds: float
+
+
+class Refresher:
+    """Runs dbt in this process and keeps its parsed project between runs."""
+
+    def __init__(
+        self, home: str | os.PathLike[str] | None = None, project: Path | None = None
+    ) -> None:
+        """Choose the home and the project; dbt is imported by the first run.
+
+        Args:
+            home: the home directory; default $ORB_LEARNING_HOME, else ./data.
+            project: the directory of `dbt_project.yml`; default see `locate_project`.
+
+        Raises:
+            ProjectError: there is no project.
+        """
+        self.home = Home.locate(home)
+        self.project = project or locate_project()
+        self._manifest: Manifest | None = None
+
+    def refresh(
+        self, *, as_of: str | None = None, full_refresh: bool = False, quiet: bool = True
+    ) -> RefreshReport:
+        """Load, build all models, test them, and publish.
+
+        Args:
+            as_of: the moment all windows end, a date or a UTC time; default now.
+            full_refresh: build every table from scratch.
+            quiet: keep dbt's own log lines off the terminal.
+
+        Raises:
+            RefreshError: a node failed; the last publication stands.
+            ProjectError: dbt is not installed.
+        """
+        started = time.monotonic()
+        arguments = ["build", "--selector", "refresh"]
+        if as_of:
+            arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
+        if full_refresh:
+            arguments.append("--full-refresh")
+        before = _publication_id(self.home)
+        with self.home.locked():
+            results = self.invoke(arguments, quiet=quiet)
+        if _publication_id(self.home) == before:
+            raise RefreshError("dbt ended without publishing; the last publication stands")
+        publication = current(self.home)
+        warnings = [
+            result.node.name for result in results if str(result.status) == "warn" and result.node
+        ]
+        return RefreshReport(publication, warnings, time.monotonic() - started)
+
+    def invoke(self, arguments: list[str], *, quiet: bool = True) -> Any:
+        """Run one dbt command on this home and return dbt's own result.
+
+        Every file that dbt opened is closed again when this returns.
+
+        Raises:
+            RefreshError: the command failed.
+            ProjectError: dbt is not installed.
+        """
+        try:
+            from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+            from dbt.cli.main import dbtRunner
+        except ImportError as error:
+            raise ProjectError(
+                f"dbt is not installed ({error.name}); run: pip install 'orb-learning[dbt]'"
+            ) from error
+        self.home.create()
+        options = [
+            "--project-dir", str(self.project),
+            "--profiles-dir", str(self.project),
+            "--target-path", str(self.home.root / "target"),
+            "--log-path", str(self.home.root / "logs"),
+        ]  # fmt: skip
+        if quiet:
+            options.append("--quiet")
+        with _home_in_environment(self.home):
+            try:
+                runner = dbtRunner(manifest=self._manifest)
+                if self._manifest is None:
+                    parsed = runner.invoke(["parse", *options])
+                    if parsed.success:
+                        self._manifest = parsed.result
+                        runner = dbtRunner(manifest=self._manifest)
+                outcome = runner.invoke([*arguments, *options])
+            finally:
+                DuckDBConnectionManager.close_all_connections()
+        if not outcome.success:
+            raise RefreshError(_why(outcome))
+        return outcome.result
+
+
+def refresh(
+    home: str | os.PathLike[str] | None = None,
+    *,
+    as_of: str | None = None,
+    full_refresh: bool = False,
+) -> RefreshReport:
+    """Load, build, test and publish once. See `Refresher.refresh`."""
+    return Refresher(home).refresh(as_of=as_of, full_refresh=full_refresh)
+
+
+def _why(outcome: Any) -> str:
+    if outcome.exception is not None:
+        text = " ".join(str(outcome.exception).split())
+        return f"dbt failed: {text}"
+    failed = [
+        result
+        for result in outcome.result or []
+        if str(result.status) in ("error", "fail", "runtime error")
+    ]
+    if not failed:
+        return "dbt failed without saying which node; see logs/dbt.log in the home"
+    first = failed[0]
+    message = " ".join(str(first.message or "").split())
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return f"{first.node.name} ended as {first.status}: {message}{more}"
+
+
+def _plain(as_of: str) -> str:
+    # The macro as_of_moment refuses what is not a time; here only YAML's quote must not end early.
+    return as_of.replace("'", "''")
+
+
+def _publication_id(home: Home) -> str:
+    try:
+        return str(home.current.readlink())
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _home_in_environment(home: Home) -> Iterator[None]:
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(home.root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HOME_VARIABLE]
+        else:
+            os.environ[HOME_VARIABLE] = before

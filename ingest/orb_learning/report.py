@@ -1,0 +1,154 @@
+"""The report: the three marts of the current publication, as rows for people or programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from orb_learning._database import connect
+from orb_learning.errors import NotPublishedError
+from orb_learning.home import Home
+from orb_learning.publication import Publication, current
+
+MARTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "tier_performance": (
+        (
+            "repo",
+            "model_tier",
+            "task_type",
+            "date",
+            "total_executions",
+            "successful_count",
+            "avg_duration",
+            "avg_cost",
+            "avg_quality",
+            "p95_duration",
+        ),
+        "date desc, total_executions desc, repo, model_tier, task_type",
+    ),
+    "pool_performance": (
+        (
+            "pool_type",
+            "repo",
+            "hour",
+            "total_tasks",
+            "successful_tasks",
+            "avg_duration",
+            "avg_cost",
+            "success_rate",
+        ),
+        "hour desc, total_tasks desc, pool_type, repo",
+    ),
+    "solution_patterns": (
+        (
+            "solution_summary",
+            "repo",
+            "task_types",
+            "usage_count",
+            "success_count",
+            "avg_quality",
+            "first_seen",
+            "last_seen",
+            "success_rate",
+        ),
+        "success_rate desc, usage_count desc, solution_summary, repo",
+    ),
+}
+"""Each mart's public columns, and the order in which a report shows its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mart:
+    """Some rows of one mart.
+
+    Attributes:
+        name: the mart.
+        columns: names of the columns, in the order of each row's values.
+        rows: the rows, most telling first.
+        total: how many rows the whole mart has.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The history in a few figures, all executions together.
+
+    Attributes:
+        executions: rows of `executions`.
+        tasks: original tasks behind them.
+        pending: attempts whose outcome is not known yet.
+        success_rate: 0..1, of executions; None without any.
+        known_cost: USD of the executions whose cost is known; None where none is.
+        unknown_costs: executions whose cost nobody knows.
+    """
+
+    executions: int
+    tasks: int
+    pending: int
+    success_rate: float | None
+    known_cost: float | None
+    unknown_costs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the current publication says."""
+
+    publication: Publication
+    summary: Summary
+    marts: list[Mart]
+
+
+def build_report(
+    home: Home,
+    *,
+    as_of: str | None = None,
+    marts: tuple[str, ...] = tuple(MARTS),
+    limit: int | None = None,
+) -> Report:
+    """Read the report from the current publication.
+
+    Args:
+        home: the home to report on.
+        as_of: the day the marts must end at, as an ISO date or time; None takes what is published.
+        marts: which marts to read.
+        limit: rows of each mart; None reads all.
+
+    Raises:
+        NotPublishedError: nothing is published, or it ends on another day than `as_of`.
+        HomeError: the published file cannot be read.
+    """
+    publication = current(home)
+    if as_of is not None and as_of[:10] != publication.as_of[:10]:
+        raise NotPublishedError(
+            f"the published marts end at {publication.as_of[:10]}, not {as_of[:10]}; "
+            f"run: dbt build --vars '{{as_of: {as_of[:10]}}}'"
+        )
+    # The directory, not the link: one report reads one publication.
+    database = home.published / publication.id / "learning.db"
+    with connect(database, read_only=True) as connection:
+        (summary,) = connection.execute(
+            """
+            select
+                (select count(*) from executions),
+                (select count(*) from tasks),
+                (select count(*) from pending_executions),
+                (select avg(cast(success as integer)) from executions),
+                (select sum(actual_cost) from executions where cost_source != 'unknown'),
+                (select count(*) from executions where cost_source = 'unknown')
+            """
+        ).fetchall()
+        found = []
+        for name in marts:
+            columns, order = MARTS[name]
+            rows = connection.execute(
+                f"select {', '.join(columns)} from {name} order by {order}"
+                + (f" limit {int(limit)}" if limit is not None else "")
+            ).fetchall()
+            found.append(Mart(name, columns, rows, publication.rows[name]))
+    return Report(publication, Summary(*summary), found)

@@ -1,0 +1,109 @@
+"""Rule 3: any history, cut into any loads and runs, gives what one full refresh gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from orb_learning.refresh import Refresher
+
+from .histories import NOW, History, histories
+from .warehouse import LOAD_COLUMNS, Warehouse
+
+HISTORIES = 24
+"""Histories that share a warehouse, each in repositories of its own."""
+
+LOADS = 4
+PARTIAL_SELECTIONS = (
+    "int_attempts",
+    "int_attempts executions",
+    "executions tier_performance",
+    "tasks feedback pool_performance",
+    "int_execution_days solution_patterns",
+    "executions int_execution_days",
+)
+"""What a kill between two models, or a person in a hurry, leaves half built."""
+
+
+@st.composite
+def warehouses(draw: st.DrawFn) -> list[History]:
+    return [draw(histories(number, LOADS)) for number in range(1, HISTORIES + 1)]
+
+
+runs = st.lists(
+    st.tuples(st.none() | st.sampled_from(PARTIAL_SELECTIONS), st.integers(-40, 3)),
+    min_size=LOADS,
+    max_size=LOADS,
+)
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
+    warehouse = Warehouse(tmp_path_factory.mktemp("parsed") / "home")
+    warehouse.run("--select", "stg_feedback")
+    return warehouse.refresher
+
+
+def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
+    parsed: Refresher,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> None:
+    examples = 100 if request.config.getoption("--long") else 9
+    tried = 0
+
+    @seed(20261123)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate] if examples == 9 else [Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(told=warehouses(), plan=runs)
+    def equal(told: list[History], plan: list[tuple[str | None, int]]) -> None:
+        nonlocal tried
+        tried += len(told)
+        folder = tmp_path_factory.mktemp("equality")
+        incremental = Warehouse(folder / "incremental", parsed)
+        is_built = False
+        for load, (selection, shift) in enumerate(plan):
+            incremental.write(_events(told, load))
+            as_of = (NOW + timedelta(days=shift)).isoformat()
+            # A part can only be rebuilt where the whole has been built before.
+            selected = ("--select", selection) if selection and is_built else ()
+            is_built = True
+            incremental.run(*selected, as_of=as_of, pattern_min_uses=2)
+        incremental.run(pattern_min_uses=2)
+        built = incremental.tables()
+        incremental.run("--full-refresh", pattern_min_uses=2)
+        rebuilt = incremental.tables()
+        assert built.keys() == rebuilt.keys()
+        for name, rows in rebuilt.items():
+            assert built[name] == rows, name
+
+        at_once = Warehouse(folder / "at-once", parsed)
+        at_once.write(
+            event for load in reversed(range(LOADS)) for event in reversed(_events(told, load))
+        )
+        at_once.run(pattern_min_uses=2)
+        expected = incremental.tables(without=LOAD_COLUMNS)
+        for name, rows in at_once.tables(without=LOAD_COLUMNS).items():
+            assert expected[name] == rows, name
+
+    equal()
+    assert tried >= 200, tried
+
+
+def _events(told: list[History], load: int) -> list[object]:
+    return list(_of_load(told, load))
+
+
+def _of_load(told: list[History], load: int) -> Iterator[object]:
+    for history in told:
+        for event, loads in history.events:
+            if load in loads:
+                yield event

@@ -1,0 +1,552 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import typer
+
+from orb_learning import cli, refresh, report
+from orb_learning.errors import RefreshError
+from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
+from orb_learning.publication import Publication, current
+from orb_learning.refresh import RefreshReport
+from orb_learning.report import MARTS
+from test_importer import ROW, ROWS, write_json
+from test_report import PATTERNS, POOLS, TIERS, publish_marts
+
+PROGRAM = [sys.executable, "-c", "from orb_learning.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    monkeypatch.delenv(LOCK_TIMEOUT_VARIABLE, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    root = logging.getLogger("orb_learning")
+    before = (root.handlers, root.level, root.propagate)
+    yield
+    root.handlers, root.propagate = before[0], before[2]
+    root.setLevel(before[1])
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, home) -> Callable[..., Ended]:
+    """Run the command line in this process, on the test's home unless another is named."""
+
+    def call(*arguments: object, at: object = None) -> Ended:
+        options = [] if at == "" else ["--home", str(at or home.root)]
+        command = ["orb-learning", *options, *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Ended(ended.value.code or 0, out, err)
+
+    return call
+
+
+def failed(ended: Ended) -> str:
+    """Return the one line that a failure prints."""
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    return ended.err.removeprefix("error: ").rstrip()
+
+
+# Help
+
+
+def _commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+ROOT = typer.main.get_command(cli.app)
+COMMANDS = dict(_commands(ROOT))
+
+
+def test_there_is_a_command_for_everything():
+    assert sorted(" ".join(path) for path in COMMANDS) == [
+        "demo",
+        "import",
+        "load",
+        "migrate downgrade",
+        "migrate status",
+        "migrate upgrade",
+        "migrate validate",
+        "refresh",
+        "report",
+        "status",
+    ]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_a_commands_help_ends_in_an_example_that_can_be_run(path):
+    example = COMMANDS[path].help.strip().splitlines()[-1]
+    assert example.startswith("`orb-learning ")
+    assert example.endswith("`")
+    program, *words = shlex.split(example.strip("`"))
+    assert program == "orb-learning"
+    assert tuple(words[: len(path)]) == path
+    # Parsing fails on an unknown option, on a value of the wrong kind, and on one that is missing.
+    COMMANDS[path].make_context(path[-1], words[len(path) :])
+
+
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
+def test_every_option_and_argument_says_what_it_is_for(path):
+    command = COMMANDS[path] if path else ROOT
+    assert len(command.help.strip()) > 20
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        assert parameter.help[0].isupper(), parameter.name
+        assert parameter.help.endswith("."), parameter.name
+
+
+@pytest.mark.parametrize("path", [(), ("migrate",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_is_printed(run, home, path, option):
+    ended = run(*path, option)
+    assert (ended.code, ended.err) == (0, "")
+    assert "Usage: orb-learning" in ended.out
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize("path", [(), ("migrate",)], ids=" ".join)
+def test_without_a_command_the_help_is_printed(run, path):
+    ended = run(*path, at="" if not path else None)
+    assert "Usage: orb-learning" in ended.out + ended.err
+
+
+def test_the_help_says_what_the_exit_codes_mean(run):
+    assert "Exit codes: 0 done; 1 it may work later" in run("--help").out
+
+
+def test_the_release_is_shown(run, home):
+    assert run("--version") == Ended(0, "orb-learning 0.1.0\n", "")
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["load", "--frobnicate"],
+        ["import"],
+        ["report", "--format", "xml"],
+        ["report", "--mart", "executions"],
+        ["report", "--limit", "0"],
+        ["migrate", "downgrade"],
+        ["migrate", "downgrade", "--to", "-1"],
+        ["demo", "--tasks", "0"],
+        ["--log-format", "xml", "load"],
+    ],
+)
+def test_a_command_that_is_wrong_ends_with_2(run, home, arguments):
+    ended = run(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+    assert not home.root.exists()
+
+
+# Commands on a real home
+
+
+def test_importing_and_loading_and_the_state_between(run, home, tmp_path):
+    file = write_json(tmp_path / "runs.jsonl.gz", [*ROWS, {**ROW, "success": "perhaps [or not]"}])
+
+    ended = run("import", file)
+    assert (ended.code, ended.out) == (0, "3 rows: 2 recorded, 1 rejected\n")
+    assert ended.err == (
+        "rejected: runs.jsonl.gz row 3: success: Input should be a valid boolean, "
+        "unable to interpret input\n"
+    )
+    assert "pending events     3 " in run("status").out
+
+    assert run("load") == Ended(0, "load 1: 3 lines, 2 loaded, 0 duplicates, 1 quarantined\n", "")
+    assert run("load") == Ended(0, "load 1: 0 lines, 0 loaded, 0 duplicates, 0 quarantined\n", "")
+
+    lines = dict(line.split("  ", 1) for line in run("status").out.splitlines())
+    values = {name.strip(): value.strip() for name, value in lines.items()}
+    assert values["home"] == str(home.root)
+    assert values["pending events"] == "0"
+    assert values["last load"].startswith("1, 20")
+    assert values["last load"].endswith(" UTC")
+    assert values["events loaded"] == "2"
+    assert values["in quarantine"] == "1"
+    assert values["last publication"] == "never"
+    assert values["size of spool"].endswith(" kB")
+    assert values["size of staging"].endswith(" MB")
+    assert values["size of warehouse"] == "0 bytes"
+
+
+def test_fields_may_be_mapped_and_times_taken_as_utc(run, home, tmp_path):
+    row = {**ROW, "timestamp": "2026-03-01 12:00:00", "metadata": {"agent": "a", "model": "m"}}
+    file = write_json(tmp_path / "runs.jsonl", [row])
+    ended = run(
+        "import",
+        file,
+        "--map",
+        "model_tier={metadata.agent}|{metadata.model}",
+        "--map",
+        "repo=metadata.agent",
+        "--assume-utc",
+    )
+    assert ended == Ended(0, "1 rows: 1 recorded, 0 rejected\n", "")
+    run("load")
+    with duckdb.connect(str(home.staging), read_only=True) as connection:
+        found = connection.execute("select model_tier, repo from raw.execution_recorded").fetchall()
+    assert found == [("a|m", "a")]
+
+
+def test_an_import_of_which_nothing_was_accepted_ends_with_2(run, tmp_path):
+    ended = run("import", write_json(tmp_path / "runs.jsonl", [1, 2]))
+    assert (ended.code, ended.out) == (2, "2 rows: 0 recorded, 2 rejected\n")
+    assert ended.err.count("rejected: runs.jsonl row ") == 2
+
+
+def test_an_import_of_no_rows_is_done(run, tmp_path):
+    (tmp_path / "runs.jsonl").touch()
+    assert run("import", tmp_path / "runs.jsonl").code == 0
+
+
+def test_the_home_may_come_from_the_environment(run, home, monkeypatch, tmp_path):
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "there"))
+    assert f"{tmp_path / 'there'}\n" in run("status", at="").out.replace(" ", "")
+    assert str(home.root) in run("status").out, "the option wins"
+    monkeypatch.delenv(HOME_VARIABLE)
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "data") in run("status", at="").out
+
+
+def test_a_long_home_is_shown_whole(run, tmp_path):
+    deep = tmp_path / ("long" * 40)
+    shown = run("status", at=deep).out.replace("\n", "").replace(" ", "")
+    assert str(deep) in shown
+
+
+def test_migrations_go_up_and_down(run):
+    assert run("migrate", "status").out == "0001 raw_events: pending\n"
+    assert run("migrate", "upgrade", "--to", 0).out == "nothing to apply\n"
+    assert run("migrate", "upgrade") == Ended(0, "applied 0001 raw_events\n", "")
+    assert run("migrate", "upgrade").out == "nothing to apply\n"
+    assert run("migrate", "status").out == "0001 raw_events: applied\n"
+    assert run("migrate", "downgrade", "--to", 1).out == "nothing to take back\n"
+    assert run("migrate", "downgrade", "--to", 0).out == "took back 0001 raw_events\n"
+    assert run("migrate", "status").out == "0001 raw_events: pending\n"
+
+
+def test_an_edited_migration_is_found_by_validating(run, home):
+    run("migrate", "upgrade")
+    assert run("migrate", "validate") == Ended(0, "valid\n", "")
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update ledger.migrations set checksum = 'another'")
+    ended = run("migrate", "validate")
+    assert ended.code == 2
+    assert failed(ended).startswith("migration 0001 (raw_events) was edited after it was applied; ")
+    assert run("migrate", "status").out == "0001 raw_events: changed\n"
+
+
+def test_the_log_is_for_people_or_for_programs(run, tmp_path):
+    file = write_json(tmp_path / "runs.jsonl", [ROW])
+    run("import", file)
+    assert run("--verbose", "load").err == (
+        "INFO load 1: 1 lines, 1 loaded, 0 duplicates, 0 quarantined\n"
+    )
+    run("import", write_json(tmp_path / "more.jsonl", ROWS))
+    entry = json.loads(run("-v", "--log-format", "json", "load").err)
+    assert entry["message"] == "load 2: 2 lines, 1 loaded, 1 duplicates, 0 quarantined"
+
+
+# Errors
+
+
+def test_what_must_change_first_ends_with_2(run, home, tmp_path):
+    ended = run("report")
+    assert ended.code == 2
+    assert failed(ended) == (
+        f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
+    )
+
+    ended = run("import", tmp_path / "[a]" / "runs.jsonl")
+    assert ended.code == 2
+    assert failed(ended) == f"{tmp_path}/[a]/runs.jsonl is not a file that can be read"
+
+    ended = run("import", tmp_path / "runs.jsonl", "--map", "tier=x")
+    assert ended.code == 2
+    assert failed(ended).startswith("--map: there is no field 'tier'; fields are ")
+
+    home.staging.write_text("not a database, for longer than a header is" * 99)
+    for command in (["load"], ["status"], ["migrate", "status"]):
+        ended = run(*command)
+        assert ended.code == 2
+        assert "is not a DuckDB database; move it away or restore a backup" in failed(ended)
+
+
+def test_an_error_of_the_system_is_one_line_too(run, home):
+    home.root.mkdir()
+    home.spool.write_text("")
+    ended = run("status")
+    assert ended.code == 2
+    assert failed(ended) == f"[Errno 20] Not a directory: '{home.spool}'"
+
+
+def test_what_may_work_later_ends_with_1(run, home, children, monkeypatch):
+    monkeypatch.setenv(LOCK_TIMEOUT_VARIABLE, "0")
+    told, tell = os.pipe()
+    stay, leave = os.pipe()
+
+    def hold() -> None:
+        with home.locked(0):
+            os.write(tell, b"!")
+            os.read(stay, 1)
+
+    holder = children.start(hold)
+    assert os.read(told, 1) == b"!"
+    ended = run("load")
+    os.write(leave, b"!")
+    children.join(holder)
+    for fd in (told, tell, stay, leave):
+        os.close(fd)
+
+    assert (ended.code, ended.out) == (1, "")
+    first, last = ended.err.splitlines()
+    assert first.startswith(f"WARNING process {holder} holds ")
+    assert last.startswith(f"error: process {holder} still holds {home.lock_file} after 0 s; ")
+
+
+def test_while_staging_is_busy_the_state_says_so(run, home, monkeypatch):
+    run("load")
+    with duckdb.connect(str(home.staging)):
+        ended = run("status")
+    assert ended.code == 0
+    assert ended.out.count("staging is busy: a load is at work") == 4
+
+
+def test_an_error_ends_the_program_and_not_only_its_function(home):
+    command = [*PROGRAM, "--home", str(home.root), "report"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed(Ended(ended.returncode, ended.stdout, ended.stderr))
+    assert ended.returncode == 2
+
+
+def test_a_reader_that_stops_reading_is_no_error(home):
+    publish_marts(home)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*PROGRAM, "--home", str(home.root), "report", "--format", "csv"]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_a_pipe_that_breaks_within_a_command_is_no_error(run, monkeypatch, capsys):
+    def break_pipe() -> None:
+        raise BrokenPipeError
+
+    closed = []
+    monkeypatch.setattr(cli, "app", break_pipe)
+    monkeypatch.setattr(sys.stderr, "close", lambda: closed.append(True))
+    assert run("load") == Ended(1, "", "")
+    assert closed == [True]
+
+
+# The report
+
+
+def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
+    publish_marts(home)
+    ended = run("report", "--format", "csv")
+    assert (ended.code, ended.err) == (0, "")
+    rows = list(csv.reader(io.StringIO(ended.out)))
+    assert [row for row in rows if row[0] == "mart"] == [
+        ["mart", *columns] for columns, _ in MARTS.values()
+    ]
+    assert len(rows) == 3 + len(TIERS) + len(POOLS) + len(PATTERNS)
+    assert rows[1] == [
+        *("tier_performance", "acme/api", "large", "fix", "2026-03-01"),
+        *("1234", "1000", "61.25", "", "", "99.5"),
+    ]
+    assert rows[6] == [
+        *("pool_performance", "single", "acme/api", "2026-03-01T12:00:00"),
+        *("1", "1", "2.0", "", "1.0"),
+    ]
+    assert rows[9] == [
+        *("solution_patterns", 'say "no", then\nyes', "acme/web", "docs|fix", "6", "6", ""),
+        *("2026-01-02T03:04:05", "2026-02-03T00:00:00", "1.0"),
+    ]
+
+
+def test_a_report_in_json_has_the_figures_and_their_origin(run, home):
+    made = publish_marts(home)
+    document = json.loads(run("report", "--format", "json").out)
+    assert Publication(**document["publication"]) == made
+    assert document["summary"]["known_cost"] == 1.75
+    assert {name: len(rows) for name, rows in document["marts"].items()} == {
+        "tier_performance": 4,
+        "pool_performance": 2,
+        "solution_patterns": 2,
+    }
+    first = document["marts"]["tier_performance"][0]
+    assert first["date"] == "2026-03-01"
+    assert first["avg_cost"] is None
+    assert document["marts"]["solution_patterns"][0]["task_types"] == ["docs", "fix"]
+
+
+def test_a_report_for_people_fits_their_columns(run, home):
+    publish_marts(home)
+    ended = run("report")
+    assert (ended.code, ended.err) == (0, "")
+    lines = [line.rstrip() for line in ended.out.splitlines()]
+    assert lines[0] == (
+        "3 executions of 2 tasks, 66.7% successful, cost 1.75 USD (1 unknown), 1 pending; "
+        "as of 2026-03-01"
+    )
+    assert lines[2:5] == [
+        "tier_performance: 4 of 4 rows",
+        "repo      tier   task type  date         runs     ok  mean s  mean USD  quality  p95 s",
+        "acme/api  large  fix        2026-03-01  1,234  1,000   61.25         -        -  99.50",
+    ]
+    assert "add [tests]         acme/api  fix " in ended.out, "text is no markup"
+    assert 'say "no", then yes  acme/web' in ended.out, "one row is one line"
+
+
+def test_a_report_of_nothing_says_so(run, home):
+    publish_marts(home, empty=True)
+    assert run("report").out.startswith(
+        "0 executions of 0 tasks, n/a successful, cost unknown (0 unknown), 0 pending; "
+    )
+
+
+def test_a_report_may_be_of_some_marts_and_some_rows(run, home):
+    publish_marts(home)
+    arguments = ["--mart", "pool_performance", "--mart", "tier_performance", "--limit", "1"]
+    rows = list(csv.reader(io.StringIO(run("report", "--format", "csv", *arguments).out)))
+    assert [row[0] for row in rows] == ["mart", "pool_performance", "mart", "tier_performance"]
+    assert "pool_performance: 1 of 2 rows" in run("report", *arguments).out
+
+
+def test_a_report_for_people_shows_ten_rows_and_the_others_all(run, home, monkeypatch):
+    limits: list[object] = []
+    build = report.build_report
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        limits.append(options["limit"])
+        return build(*arguments, **options)
+
+    publish_marts(home)
+    monkeypatch.setattr(report, "build_report", note)
+    for style in ("table", "json", "csv"):
+        run("report", "--format", style)
+    assert limits == [10, None, None]
+
+
+def test_a_report_of_another_day_ends_with_2(run, home):
+    publish_marts(home)
+    assert run("report", "--as-of", "2026-03-01").code == 0
+    ended = run("report", "--as-of", "2026-02-01")
+    assert ended.code == 2
+    assert failed(ended).startswith("the published marts end at 2026-03-01, not 2026-02-01; ")
+
+
+def test_the_state_tells_what_is_published(run, home):
+    made = publish_marts(home)
+    assert (
+        f"{made.published_at[:19].replace('T', ' ')} UTC, load 1, as of 2026-03-01, 3 executions"
+    ) in run("status").out
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (2_960_000, "3.0 MB"),
+        (7_250_000_000, "7.2 GB"),
+        (12_345_000_000_000, "12345.0 GB"),
+    ],
+)
+def test_sizes_are_shown_in_units(size, shown):
+    assert cli._bytes(size) == shown
+
+
+# Commands that run dbt, with dbt left out; `models/` runs them whole
+
+
+@pytest.fixture
+def refreshed(monkeypatch) -> list[dict[str, Any]]:
+    """Publish marts made by hand where dbt would build them; return what was asked for."""
+    asked: list[dict[str, Any]] = []
+
+    def refresh_without_dbt(home: Path, **options: Any) -> RefreshReport:
+        asked.append(options)
+        publish_marts(Home(home))
+        return RefreshReport(current(Home(home)), ["feedback_tasks_exist"], 1.26)
+
+    monkeypatch.setattr(refresh, "refresh", refresh_without_dbt)
+    return asked
+
+
+def test_a_refresh_says_what_is_published_now(run, home, refreshed):
+    ended = run("refresh", "--as-of", "2026-03-01", "--full-refresh")
+    made = current(home)
+    assert ended == Ended(
+        0,
+        f"published {made.id}: 3 executions, load 1, 1.3 s\n",
+        "warning: feedback_tasks_exist\n",
+    )
+    assert refreshed == [{"as_of": "2026-03-01", "full_refresh": True}]
+
+
+def test_a_refresh_that_failed_may_work_later(run, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RefreshError("executions ended as error: disk full")
+
+    monkeypatch.setattr(refresh, "refresh", fail)
+    ended = run("refresh")
+    assert (ended.code, failed(ended)) == (1, "executions ended as error: disk full")
+
+
+def test_the_demo_simulates_and_reports_in_a_home_of_its_own(run, refreshed, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    ended = run("demo", "--tasks", "20", at="")
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("simulated 20 tasks in ")
+    assert lines[1] == "refreshed in 1.3 s"
+    assert lines[2].startswith("3 executions of 2 tasks")
+    own = tmp_path / "data" / "demo"
+    assert lines[-1] == f"look around: orb-learning --home {own} status"
+    assert (own / "spool").is_dir()
+
+
+def test_the_demo_runs_in_a_home_that_is_named(run, home, refreshed):
+    assert run("demo", "--tasks", "5", "--seed", "1").out.endswith(
+        f"look around: orb-learning --home {home.root} status\n"
+    )
+    assert home.spool.is_dir()

@@ -1,0 +1,72 @@
+"""The log: names and counts on standard error, for people or for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from orb_learning.logs import configure
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    root = logging.getLogger("orb_learning")
+    before = (root.handlers, root.level, root.propagate)
+    yield
+    root.handlers, root.propagate = before[0], before[2]
+    root.setLevel(before[1])
+
+
+def test_a_person_reads_the_level_and_the_message(capsys):
+    configure()
+    logging.getLogger("orb_learning.staging").info("load %d", 7)
+    logging.getLogger("orb_learning.staging").debug("hidden")
+    assert capsys.readouterr() == ("", "INFO load 7\n")
+
+
+def test_a_program_reads_one_object_a_line(capsys):
+    configure(logging.DEBUG, "json")
+    before = datetime.now(UTC)
+    logging.getLogger("orb_learning.home").debug("%s has\ntwo lines", "ünïcödé")
+    out, err = capsys.readouterr()
+
+    assert out == ""
+    assert err.count("\n") == 1
+    entry = json.loads(err)
+    assert before <= datetime.fromisoformat(entry.pop("time")) <= datetime.now(UTC)
+    assert entry == {
+        "level": "debug",
+        "logger": "orb_learning.home",
+        "message": "ünïcödé has\ntwo lines",
+    }
+
+
+def test_a_program_reads_an_exception_in_the_same_line(capsys):
+    configure(style="json")
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("orb_learning").exception("failed")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert json.loads(err)["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_configuring_twice_logs_once(capsys):
+    configure()
+    configure(logging.WARNING)
+    logging.getLogger("orb_learning").warning("once")
+    logging.getLogger("orb_learning").info("hidden")
+    assert capsys.readouterr().err == "WARNING once\n"
+
+
+def test_other_libraries_logs_are_left_alone(capsys, caplog):
+    configure()
+    logging.getLogger("orb_learning").warning("ours")
+    logging.getLogger("another").warning("theirs")
+    assert capsys.readouterr().err == "WARNING ours\n"
+    assert caplog.messages == ["theirs"]
