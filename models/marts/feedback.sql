@@ -14,11 +14,11 @@ with events as (
     from {{ ref('stg_feedback') }}
     where task_id not in (select task_id from {{ ref('stg_task_erasures') }})
     {% if is_incremental() %}
-        and feedback_id in (
-            select feedback_id
-            from {{ ref('stg_feedback') }}
-            where load_id > (select coalesce(max(load_id), 0) from {{ this }})
-        )
+    and feedback_id in (
+        select feedback_id
+        from {{ ref('stg_feedback') }}
+        where load_id > (select coalesce(max(load_id), 0) from {{ this }})
+    )
     {% endif %}
 
 ),
@@ -36,9 +36,9 @@ final as (
         max(load_id) over (partition by feedback_id) as load_id
     from events
     qualify row_number() over (
-        partition by feedback_id
-        order by occurred_at desc, captured_at desc, event_id desc, event_hash desc
-    ) = 1
+            partition by feedback_id
+            order by occurred_at desc, captured_at desc, event_id desc, event_hash desc
+        ) = 1
 
 )
 

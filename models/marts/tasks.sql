@@ -19,8 +19,8 @@ with attempts as (
     from {{ ref('executions') }}
     {% if is_incremental() %}
     where coalesce(parent_task_id, task_id) in (
-        {{ changed_tasks(this, ref('executions'), 'coalesce(parent_task_id, task_id)') }}
-    )
+            {{ changed_tasks(this, ref('executions'), 'coalesce(parent_task_id, task_id)') }}
+        )
     {% endif %}
 
 ),

@@ -63,17 +63,15 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
     rest: dict[str, Any] = {}
     for source in sources:
         filled: dict[str, str] = {}
-        for key, value in as_mapping(source).items():
-            if value is None or (key == "event_type" and value == cls.type_name):
+        for key, given in as_mapping(source).items():
+            if given is None or (key == "event_type" and given == cls.type_name):
                 continue
-            if isinstance(value, Enum):
-                value = value.value
+            value = given.value if isinstance(given, Enum) else given
             field = names.get(key)
             if field is None:
                 rest.setdefault(key, value)
             elif field == "metadata" and isinstance(value, Mapping):
-                for name, item in value.items():
-                    rest.setdefault(name, item)
+                rest = {**value, **rest}
             elif field not in values:
                 values[field] = value
                 filled[field] = key
@@ -88,13 +86,18 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
     if rest:
         values.setdefault("metadata", rest)
     if cls is RoutingDecision:
-        for field in ("task_type", "repo", "model_tier"):
-            if values.get(field) in (None, ""):
-                values[field] = "unknown"
-        for field in ("task_description", "pool_type"):
-            if values.get(field) == "":
-                del values[field]
+        _say_unknown(values)
     return dict(with_task_uuid(values))
+
+
+def _say_unknown(decision: dict[str, Any]) -> None:
+    """Let a decision stand although the host does not say all of it."""
+    for field in ("task_type", "repo", "model_tier"):
+        if decision.get(field) in (None, ""):
+            decision[field] = "unknown"
+    for field in ("task_description", "pool_type"):
+        if decision.get(field) == "":
+            del decision[field]
 
 
 def _success_of(status: str) -> object:

@@ -48,7 +48,10 @@ class SpoolWriter:
         self._directory = directory
         self._max_segment_bytes = max_segment_bytes
         self._fsync_interval = fsync_interval_seconds
-        self._forget_segment()
+        self._lock = threading.RLock()
+        self._fd: int | None = None
+        self._segment_bytes = 0
+        self._synced_at = time.monotonic()
         _writers.add(self)
 
     def append(self, line: bytes) -> None:
@@ -100,7 +103,7 @@ class SpoolWriter:
         try:
             os.fchmod(fd, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(hidden, self._directory / name)
+            hidden.rename(self._directory / name)
         except OSError:
             os.close(fd)
             raise
@@ -124,15 +127,12 @@ class SpoolWriter:
             os.fsync(fd)
             self._synced_at = now
 
-    def _forget_segment(self) -> None:
-        self._lock = threading.RLock()
-        self._fd: int | None = None
-        self._segment_bytes = 0
-        self._synced_at = time.monotonic()
-
     def _after_fork_in_child(self) -> None:
         fd = self._fd
-        self._forget_segment()
+        # Another thread of the parent may have held the lock; here nobody will let go of it.
+        self._lock = threading.RLock()
+        self._fd = None
+        self._segment_bytes = 0
         if fd is not None:
             os.close(fd)
 

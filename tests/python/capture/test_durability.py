@@ -58,7 +58,7 @@ def test_a_killed_process_loses_no_acknowledged_event(home, children, whole_line
 
     pid = children.start(capture_for_ever)
     os.close(writer)
-    with open(reader, "rb") as pipe:
+    with os.fdopen(reader, "rb") as pipe:
         acknowledged = pipe.read(16 * least)
         children.kill(pid)
         acknowledged += pipe.read()

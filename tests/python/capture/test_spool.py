@@ -380,12 +380,12 @@ def test_an_interval_of_zero_forces_every_line(spool, disk):
 
 
 def test_an_interval_forces_lines_when_it_is_over(spool, disk, monkeypatch):
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     disk.count_syncs()
     writer = SpoolWriter(spool, fsync_interval_seconds=10)
     synced = []
-    for now in (100.0, 109.9, 110.0, 119.9, 120.0):
+    for clock[0] in (100.0, 109.9, 110.0, 119.9, 120.0):
         writer.append(b"x")
         synced.append(disk.synced)
     assert synced == [0, 0, 1, 1, 2]

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
+
 from orb_learning.events import (
     Event,
     ExecutionRecorded,

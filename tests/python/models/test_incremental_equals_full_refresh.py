@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
 from orb_learning.refresh import Refresher
 
 from .histories import NOW, History, histories
@@ -28,9 +29,16 @@ PARTIAL_SELECTIONS = (
 """What a kill between two models, or a person in a hurry, leaves half built."""
 
 
+class Histories(list[History]):
+    """Histories of one example, with a name instead of pages of events in a failure's report."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} histories>"
+
+
 @st.composite
-def warehouses(draw: st.DrawFn) -> list[History]:
-    return [draw(histories(number, LOADS)) for number in range(1, HISTORIES + 1)]
+def warehouses(draw: st.DrawFn) -> Histories:
+    return Histories(draw(histories(number, LOADS)) for number in range(1, HISTORIES + 1))
 
 
 runs = st.lists(

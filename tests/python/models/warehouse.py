@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
 from orb_learning import Telemetry
 from orb_learning.events import Event
 from orb_learning.refresh import Refresher

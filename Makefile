@@ -1,0 +1,51 @@
+# `make demo` and `make test` need only Python 3.11+ and make; everything is set up in .venv.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+FIXTURE := $(VENV)/fixture
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint typecheck unit fixture long clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## make .venv with the tested versions
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dbt,dev]'
+	touch $@
+
+demo: setup  ## simulate an orchestrator, refresh, show the report
+	$(BIN)/orb-learning demo
+
+test: lint typecheck unit fixture  ## every check
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint models
+
+typecheck: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest --cov --cov-report=term-missing
+	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*'
+
+# As a dbt user would, on a small history: build with unit tests, test, docs.
+fixture: setup
+	rm -rf $(FIXTURE)
+	$(BIN)/orb-learning --home $(FIXTURE) demo --tasks 200
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt build --warn-error-options '{"error": ["Deprecations"]}'
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt test
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt docs generate
+
+long: setup  ## the property test on many more histories
+	$(BIN)/pytest tests/python/models --long
+
+clean:  ## remove what the other targets made, data/ excepted
+	rm -rf $(VENV) target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
