@@ -36,11 +36,13 @@ unit: setup
 	$(BIN)/pytest --cov --cov-report=term-missing
 	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*'
 
-# As a dbt user would, on a small history: build with unit tests, test, docs.
+# As a dbt user would: an empty home first, then a small history, tests and docs.
 fixture: setup
 	rm -rf $(FIXTURE)
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt build
 	$(BIN)/orb-learning --home $(FIXTURE) demo --tasks 200
-	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt build --warn-error-options '{"error": ["Deprecations"]}'
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt build
+	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt test --select test_type:unit
 	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt test
 	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt docs generate
 

@@ -67,10 +67,13 @@ def task_uuid(reference: object) -> uuid.UUID:
     UUIDv5 in every process.
 
     Raises:
-        ValueError: the reference is empty or cannot be written as text.
+        ValueError: the reference is empty, a container, or cannot be written as text.
     """
     if isinstance(reference, uuid.UUID):
         return reference
+    if isinstance(reference, Mapping | list | tuple | set | frozenset):
+        # Its text may take forever: a shared item is spelled at every use.
+        raise ValueError("a task id is one value, not a container of values")
     text = str(reference)
     if not text.strip():
         raise ValueError("a task id needs at least one character")

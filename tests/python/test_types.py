@@ -441,6 +441,12 @@ def test_a_reference_that_names_nothing_is_refused(reference):
         task_uuid(reference)
 
 
+@pytest.mark.parametrize("container", [[], {}, (TASK,), {"a"}, frozenset(), MappingProxyType({})])
+def test_a_container_is_no_reference(container):
+    with pytest.raises(ValueError, match="one value, not a container"):
+        task_uuid(container)
+
+
 def test_a_reference_is_replaced_by_its_id_and_kept_in_the_metadata():
     values = {"task_id": "ticket-7", "metadata": {"a": 1}}
     replaced = with_task_uuid(values)

@@ -15,7 +15,7 @@ from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
 from orb_learning.events import Event, RoutingDecision
 
 MAX_DEPTH = 32
-"""How deep nested metadata is kept; what lies deeper is kept as text."""
+"""How deep nested metadata is kept; a container that lies deeper is left out."""
 
 MAX_TEXT = 64 * 1024
 
@@ -144,8 +144,8 @@ def clean_text(text: str) -> str:
 def json_value(value: object) -> Any:
     """Return the nearest JSON value to any object; never raises.
 
-    An item below `MAX_DEPTH` is kept as text. What comes after more than any line can hold is
-    left out, so that an object graph full of cycles ends too.
+    What is no JSON is kept as text. A container below `MAX_DEPTH`, and what comes after more than
+    any line can hold, is left out, so that an object graph full of cycles ends too.
     """
     return _Nearest().json(value, 0)
 
@@ -172,6 +172,8 @@ class _Nearest:
                 return {self._text(key): self.json(item, depth + 1) for key, item in items}
             if isinstance(value, list | tuple | set | frozenset):
                 return [self.json(item, depth + 1) for item in itertools.islice(value, self._left)]
+        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            return "..."  # its own text may take forever: a shared item is spelled at every use
         return self._scalar(value)
 
     def _scalar(self, value: object) -> Any:

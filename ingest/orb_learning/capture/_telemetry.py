@@ -182,9 +182,6 @@ class Telemetry:
             feedback: a `Feedback`, a `FeedbackRecord`, a mapping, or the task's id.
             fields: fields of `Feedback`; they win over `feedback`.
         """
-        if isinstance(feedback, str | UUID):
-            fields.setdefault("task_id", feedback)
-            feedback = None
         return cast(Feedback | None, self._capture(Feedback, feedback, fields))
 
     def record_execution_sync(
@@ -253,7 +250,7 @@ class Telemetry:
         try:
             payload = json.dumps(json_value(_payload(given, fields)), ensure_ascii=False)
             refused = InvalidEvent(
-                claimed_type=getattr(cls, "type_name", type(given).__name__),
+                claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
                 reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
                 payload=payload[:MAX_PAYLOAD_CHARACTERS],
             )
@@ -322,6 +319,8 @@ def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[ob
         top = {key: item for key, item in given.items() if key not in ("routing", "task_data")}
         nested = (given.get("routing"), given.get("task_data"))
         return [*sources, top, *(source for source in nested if source is not None)]
+    if cls is Feedback and isinstance(given, str | UUID):
+        return [*sources, {"task_id": given}]
     return [*sources, given]
 
 

@@ -24,7 +24,7 @@ from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._columns import raw_columns
 from orb_learning.staging._lines import read_event
-from orb_learning.staging._segments import Line, open_segment, segment_names
+from orb_learning.staging._segments import Line, open_segment, segment_sizes
 
 if TYPE_CHECKING:
     import duckdb
@@ -163,7 +163,7 @@ def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadReport:
-    """Load every whole line of the spool that is not loaded yet.
+    """Load every whole line that the spool holds now and that is not loaded yet.
 
     Args:
         home: the home whose spool is read.
@@ -174,8 +174,11 @@ def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadRe
     """
     total = LoadReport()
     with open_staging(home) as connection:
+        # What hooks write from here on waits for the next load, or a busy host would keep this
+        # one from ever ending.
+        sizes = segment_sizes(home.spool)
         while True:
-            batch = _read_batch(connection, home)
+            batch = _read_batch(connection, home, sizes)
             if batch.lines:
                 report = _commit(connection, batch)
                 total = LoadReport(
@@ -204,7 +207,7 @@ def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadRe
     return total
 
 
-def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home) -> _Batch:
+def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home, sizes: dict[str, int]) -> _Batch:
     ledger = dict(
         connection.execute(
             "select segment, (bytes_read, is_complete) from ledger.segments"
@@ -212,7 +215,7 @@ def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home) -> _Batch:
     )
     newest = connection.execute("select coalesce(max(load_id), 0) from ledger.loads").fetchone()
     batch = _Batch(load_id=(newest[0] if newest else 0) + 1)
-    for name in segment_names(home.spool):
+    for name, size in sizes.items():
         bytes_read, is_complete = ledger.get(name, (0, False))
         if is_complete:
             continue
@@ -223,7 +226,7 @@ def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home) -> _Batch:
         try:
             progress = _Progress(name, bytes_read)
             batch.segments.append(progress)
-            for line in segment.lines(bytes_read):
+            for line in segment.lines(bytes_read, size):
                 batch.add(line)
                 if batch.lines >= MAX_LOAD_LINES:
                     return batch

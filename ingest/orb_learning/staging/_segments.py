@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +52,15 @@ class Segment:
     def close(self) -> None:
         os.close(self._fd)
 
-    def lines(self, start: int) -> Iterator[Line]:
-        """Yield the lines from byte `start` on, up to the size seen when it was opened."""
+    def lines(self, start: int, stop: int | None = None) -> Iterator[Line]:
+        """Yield the lines from byte `start` up to `stop`, or to the size seen at its opening."""
+        end = self.size if stop is None else min(stop, self.size)
         offset = start
         kept = b""
         length = 0
         position = start
-        while position < self.size:
-            chunk = os.pread(self._fd, min(_CHUNK_BYTES, self.size - position), position)
+        while position < end:
+            chunk = os.pread(self._fd, min(_CHUNK_BYTES, end - position), position)
             if not chunk:
                 break
             position += len(chunk)
@@ -71,7 +73,7 @@ class Segment:
                 kept, length = b"", 0
             kept = _keep(kept, pieces[-1])
             length += len(pieces[-1])
-        if length and self.is_sealed:
+        if length and self.is_sealed and end == self.size:
             yield Line(offset, length, kept, "torn: the segment ends within this line")
 
 
@@ -116,3 +118,12 @@ def open_segment(spool: Path, name: str) -> Segment | None:
         os.close(fd)
         return None
     return Segment(name, fd)
+
+
+def segment_sizes(spool: Path) -> dict[str, int]:
+    """Return how many bytes each of the spool's segments has now."""
+    sizes = {}
+    for name in segment_names(spool):
+        with suppress(OSError):
+            sizes[name] = (spool / name).lstat().st_size
+    return sizes

@@ -48,13 +48,6 @@ runs = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
-    warehouse = Warehouse(tmp_path_factory.mktemp("parsed") / "home")
-    warehouse.run("--select", "stg_feedback")
-    return warehouse.refresher
-
-
 def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
     parsed: Refresher,
     tmp_path_factory: pytest.TempPathFactory,

@@ -12,6 +12,7 @@ import pytest
 from orb_learning import Telemetry
 from orb_learning.importer import import_files
 from orb_learning.publication import current
+from orb_learning.refresh import Refresher
 from orb_learning.report import MARTS, build_report
 from orb_learning.staging import load
 
@@ -69,8 +70,8 @@ PLAIN = {
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    built = Warehouse(tmp_path_factory.mktemp("real") / "home")
+def warehouse(tmp_path_factory: pytest.TempPathFactory, parsed: Refresher) -> Warehouse:
+    built = Warehouse(tmp_path_factory.mktemp("real") / "home", parsed)
     with Telemetry(built.home.root, strict=True) as telemetry:
         report = import_files(telemetry, FILES)
     assert (report.rows, report.rejected) == (42_140, 0)

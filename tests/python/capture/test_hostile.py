@@ -1,0 +1,234 @@
+"""Whatever a host hands over, a hook returns and the spool has one more valid line."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orb_learning import Telemetry
+from orb_learning.capture._adapt import spellings
+from orb_learning.events import EVENT_TYPES, InvalidEvent, parse_line
+
+HOOKS = [
+    "capture_routing_decision",
+    "capture_routing_outcome",
+    "capture_pool_execution_start",
+    "capture_pool_execution_complete",
+    "capture_feedback",
+    "record_execution",
+]
+
+
+class HostError(Exception):
+    """An error of the host's, which cannot say what it is."""
+
+    def __str__(self) -> NoReturn:
+        raise HostError
+
+    __repr__ = __str__
+
+
+class Mute:
+    def __str__(self) -> NoReturn:
+        raise HostError
+
+    __repr__ = __iter__ = __len__ = __bool__ = __hash__ = __eq__ = __float__ = __index__ = __str__
+
+
+class Guarded:
+    def __getattribute__(self, name: str) -> NoReturn:
+        raise HostError
+
+
+class Grasping:
+    """Has every attribute that is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Grasping()
+
+
+class NoItems(dict[str, Any]):
+    def items(self) -> NoReturn:
+        raise HostError
+
+    __iter__ = keys = values = items
+
+
+class NoMapping(Mapping[str, Any]):
+    def __getitem__(self, key: str) -> NoReturn:
+        raise HostError
+
+    def __iter__(self) -> Iterator[str]:
+        yield "task_id"
+        raise HostError
+
+    def __len__(self) -> NoReturn:
+        raise HostError
+
+
+class NoList(list[Any]):
+    def __iter__(self) -> NoReturn:
+        raise HostError
+
+    __len__ = __str__ = __repr__ = __iter__
+
+
+class NoText(str):
+    __slots__ = ()
+
+    def __str__(self) -> NoReturn:
+        raise HostError
+
+    __repr__ = strip = lower = encode = isascii = __getitem__ = __len__ = __str__
+
+
+class NoNumber(int):
+    def __abs__(self) -> NoReturn:
+        raise HostError
+
+    __int__ = __str__ = __repr__ = bit_length = __lt__ = __abs__
+
+
+class NoZone(tzinfo):
+    def utcoffset(self, when: datetime | None) -> NoReturn:
+        raise HostError
+
+    tzname = dst = utcoffset
+
+
+class WideZone(tzinfo):
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(days=2)
+
+    tzname = dst = utcoffset
+
+
+class Word(Enum):
+    SURROGATE = "\ud800"
+    OBJECT = object()
+    NAN = math.nan
+
+    @property
+    def name(self) -> NoReturn:
+        raise HostError
+
+
+class NoValue(Enum):
+    ONE = 1
+
+    @property
+    def value(self) -> NoReturn:
+        raise HostError
+
+
+def own_tail() -> dict[str, Any]:
+    endless: dict[str, Any] = {"list": []}
+    endless["list"].append(endless)
+    return endless
+
+
+def crowd() -> dict[str, Any]:
+    nodes: list[dict[str, Any]] = [{} for _ in range(12)]
+    for node in nodes:
+        node.update({str(number): other for number, other in enumerate(nodes)})
+    return nodes[0]
+
+
+def laughs() -> list[Any]:
+    made: list[Any] = ["ha"]
+    for _ in range(20):
+        made = [made] * 20
+    return made
+
+
+def well() -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    return deep
+
+
+HOSTILE = [
+    *(Mute(), Guarded(), Grasping(), NoItems(a=1), NoMapping(), NoList([1]), NoText("x")),
+    *(NoNumber(7), datetime(2026, 3, 1, tzinfo=NoZone()), datetime(2026, 3, 1, tzinfo=WideZone())),
+    *(*Word, *NoValue, HostError(), own_tail(), crowd(), laughs(), well()),
+    *(10**5000, -(10**5000), 2**1023, 10**400, math.nan, math.inf, -math.inf, Decimal("sNaN")),
+    *("\ud800", "\0", "", " ", "x" * 300_000, b"\xff", bytearray(b"x"), memoryview(b"x")),
+    *(datetime(2026, 3, 1), datetime.max, datetime.min.replace(tzinfo=UTC), date(2026, 3, 1)),
+    *(object(), object, type, len, iter(()), (n for n in ()), asyncio.sleep, Ellipsis, 1j),
+    *((), [], {}, set(), frozenset({1}), range(3), {1: 2}, {None: None}, {"\ud800": "\ud800"}),
+    *({"task_id": {}}, {"metadata": []}, {"candidates": {"a": 2}}, True, 0, -1, 1.5, None),
+]
+
+hostile = st.sampled_from(range(len(HOSTILE))).map(HOSTILE.__getitem__)
+values = st.recursive(
+    hostile | st.text() | st.integers() | st.floats() | st.datetimes() | st.uuids(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    sorted({name for cls in EVENT_TYPES.values() for name in spellings(cls)})
+) | st.sampled_from(["routing", "task_data", "event_type", "metadata", "self", "cls", ""])
+good = {
+    "task_id": "ticket-7",
+    "success": True,
+    "feedback_type": "x",
+    "timestamp": "2026-03-01T12:00:00Z",
+}
+fields = st.dictionaries(names | st.text(max_size=5), values, max_size=4)
+payloads = values | fields | fields.map(lambda odd: good | odd)
+
+
+def check(name: str, given_value: Any, keywords: dict[str, Any], awaitable: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, Telemetry(folder) as telemetry:
+        if awaitable:
+            event = asyncio.run(getattr(telemetry, name)(given_value, **keywords))
+        else:
+            event = getattr(telemetry, f"{name}_sync")(given_value, **keywords)
+        (segment,) = (Path(folder) / "spool").iterdir()
+        data = segment.read_bytes()
+        assert data.endswith(b"\n")
+        assert data.count(b"\n") == 1
+        written = parse_line(data[:-1])
+        assert isinstance(written, InvalidEvent) is (event is None)
+        assert event is None or written == event
+        stats = telemetry.stats()
+        assert (stats.captured, stats.quarantined) == ((1, 0) if event is not None else (0, 1))
+        assert (stats.dropped, stats.written_bytes) == (0, len(data))
+
+
+@pytest.mark.parametrize("name", [*HOOKS, "capture"])
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_no_value_in_any_place_stops_a_hook(name, number):
+    value = HOSTILE[number]
+    check(name, value, {}, awaitable=False)
+    if name == "capture":
+        return
+    for key in ("task_id", "occurred_at", "success", "metadata", "error_type", "anything"):
+        check(name, {**good, key: value}, {}, awaitable=False)
+    check(name, {**good, "metadata": {"a": [value]}}, {}, awaitable=False)
+    check(name, {**good, "routing": value, "task_data": value}, {}, awaitable=False)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+@given(given_value=payloads, keywords=fields, awaitable=st.booleans())
+def test_no_payload_stops_a_hook(name, given_value, keywords, awaitable):
+    check(name, given_value, keywords, awaitable)
+
+
+@given(given_value=payloads, awaitable=st.booleans())
+def test_no_payload_stops_the_capture_of_typed_events(given_value, awaitable):
+    check("capture", given_value, {}, awaitable)

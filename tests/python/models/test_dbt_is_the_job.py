@@ -1,0 +1,234 @@
+"""Plain dbt commands: what loads, what publishes, and what happens beside them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orb_learning import Telemetry
+from orb_learning.errors import NotPublishedError, RefreshError
+from orb_learning.home import Home
+from orb_learning.publication import current
+from orb_learning.refresh import Refresher
+from orb_learning.staging import load
+
+from .warehouse import Warehouse
+
+DBT = Path(sys.executable).with_name("dbt")
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, parsed: Refresher) -> Warehouse:
+    return Warehouse(tmp_path / "home", parsed)
+
+
+def outcomes(home: Home, number: int, *, tag: str = "") -> None:
+    with Telemetry(home.root, strict=True) as telemetry:
+        for index in range(number):
+            telemetry.capture_routing_outcome_sync(task_id=f"{tag}{index}", success=True)
+
+
+def dbt(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DBT, *arguments, "--target-path", home.root / "target", "--log-path", home.root / "logs"],
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "ORB_LEARNING_HOME": str(home.root),
+            "DBT_USE_COLORS": "false",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_run_loads_at_its_start_and_publishes_at_its_end(warehouse: Warehouse) -> None:
+    outcomes(warehouse.home, 3)
+
+    warehouse.run()
+
+    published = current(warehouse.home)
+    assert published.rows["executions"] == 3
+    assert published.load_id == 1
+    with duckdb.connect(str(warehouse.home.learning_db), read_only=True) as reader:
+        assert reader.execute("select count(*) from executions").fetchall() == [(3,)]
+        assert reader.execute("select count(*) from duckdb_views() where not internal").fetchall()[
+            0
+        ] == (0,)
+        indexes = {
+            name for (name,) in reader.execute("select index_name from duckdb_indexes()").fetchall()
+        }
+    assert indexes == {
+        "idx_executions_repo_task",
+        "idx_executions_tier_success",
+        "idx_executions_pool_duration",
+        "idx_executions_quality_trend",
+        "idx_tier_performance_lookup",
+        "idx_solution_patterns_success_rate",
+    }
+
+
+def test_the_var_indexes_takes_them_away_and_brings_them_back(warehouse: Warehouse) -> None:
+    def names() -> int:
+        with duckdb.connect(str(warehouse.home.learning_db), read_only=True) as reader:
+            return len(reader.execute("from duckdb_indexes()").fetchall())
+
+    counts = []
+    for switch in ("true", "false", "true"):
+        warehouse.run(indexes=switch)
+        counts.append(names())
+
+    assert counts == [6, 0, 6]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--select", "executions"), ("--empty",), ("--exclude", "pools")]
+)
+def test_what_is_not_a_whole_run_is_not_published(
+    warehouse: Warehouse, arguments: tuple[str, ...]
+) -> None:
+    warehouse.run()
+    before = current(warehouse.home).id
+
+    warehouse.run(*arguments)
+
+    assert current(warehouse.home).id == before
+
+
+def test_a_failed_node_keeps_the_last_publication(warehouse: Warehouse) -> None:
+    warehouse.run()
+    before = current(warehouse.home).id
+
+    with pytest.raises(RefreshError, match="as_of must be a date or a UTC time"):
+        warehouse.run(as_of="tomorrow")
+
+    assert current(warehouse.home).id == before
+
+
+def test_a_var_cannot_smuggle_sql_into_a_model(warehouse: Warehouse) -> None:
+    with pytest.raises(RefreshError, match="as_of must be"):
+        warehouse.run(as_of="2026-06-15'' or 1 = 1 --")
+    with pytest.raises(RefreshError, match="whole number of days"):
+        warehouse.run(tier_window_days="'(select 1)'")
+
+
+@pytest.mark.parametrize(
+    "command", [("test", "--select", "source:*"), ("compile",), ("docs", "generate")]
+)
+def test_other_commands_neither_load_nor_publish_and_need_nothing_to_exist(
+    warehouse: Warehouse, command: tuple[str, ...]
+) -> None:
+    outcomes(warehouse.home, 2)
+
+    warehouse.refresher.invoke(list(command))
+
+    with pytest.raises(NotPublishedError):
+        current(warehouse.home)
+    assert load(warehouse.home).loaded == 2
+
+
+def test_the_files_are_free_again_after_a_failed_command(warehouse: Warehouse) -> None:
+    with pytest.raises(RefreshError):
+        warehouse.run(as_of="tomorrow")
+
+    outcomes(warehouse.home, 1)
+    assert load(warehouse.home).loaded == 1
+    duckdb.connect(str(warehouse.home.warehouse)).close()
+
+
+def test_a_refresh_builds_tests_and_publishes_an_empty_home(warehouse: Warehouse) -> None:
+    report = warehouse.refresher.refresh(as_of="2026-06-15")
+
+    assert set(report.publication.rows.values()) == {0}
+    assert report.warnings == []
+
+
+def test_a_session_in_another_time_zone_changes_no_result(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Telemetry(warehouse.home.root, strict=True) as telemetry:
+        telemetry.capture_routing_outcome_sync(
+            task_id="late", success=True, timestamp="2026-06-14T23:30:00-05:00"
+        )
+    warehouse.run()
+    before = warehouse.tables()
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        warehouse.run("--full-refresh")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert warehouse.tables() == before
+
+
+def test_cold_commands_work_while_hooks_write_and_readers_read(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a home [with] 'odd' name")
+    outcomes(home, 5)
+    first = dbt(home, "run")
+    assert first.returncode == 0, first.stdout
+    held = duckdb.connect(str(home.learning_db), read_only=True)
+    running = subprocess.Popen(
+        [DBT, "run", "--target-path", home.root / "target", "--log-path", home.root / "logs"],
+        cwd=PROJECT,
+        env={**os.environ, "ORB_LEARNING_HOME": str(home.root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    captured = reads = 0
+    with Telemetry(home.root, strict=True) as telemetry:
+        while running.poll() is None:
+            telemetry.capture_routing_outcome_sync(task_id=f"new-{captured}", success=True)
+            captured += 1
+            if captured % 1000 == 0:
+                assert held.execute("select count(*) from executions").fetchall() == [(5,)]
+                reads += 1
+    output = running.communicate()[0]
+    held.close()
+
+    assert running.returncode == 0, output
+    assert reads > 0
+    last = dbt(home, "run")
+    assert last.returncode == 0, last.stdout
+    assert current(home).rows["executions"] == 5 + captured
+
+
+def test_a_second_run_waits_and_says_so_or_gives_up_in_one_line(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.locked():
+        refused = dbt(home, "run", ORB_LEARNING_LOCK_TIMEOUT="0.2")
+
+    assert refused.returncode != 0
+    assert f"process {os.getpid()} still holds" in " ".join(refused.stdout.split())
+    assert dbt(home, "run").returncode == 0
+
+
+def test_a_warehouse_that_is_no_database_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    home.staging.write_text("not a database")
+
+    refused = dbt(home, "run")
+
+    assert refused.returncode != 0
+    assert "is not a DuckDB database" in " ".join(refused.stdout.split())
+
+
+def test_dbt_test_names_the_table_and_the_column_that_drifted(warehouse: Warehouse) -> None:
+    warehouse.run()
+    with duckdb.connect(str(warehouse.home.staging)) as staging:
+        staging.execute("alter table raw.feedback alter rating type varchar")
+
+    with pytest.raises(RefreshError, match="columns_as_declared_raw_feedback"):
+        warehouse.refresher.invoke(["test", "--select", "source:raw.feedback"])
