@@ -121,6 +121,13 @@ def _blank_to_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _known_error(value: str) -> str:
+    try:
+        return ErrorType(value)
+    except ValueError:
+        return value
+
+
 def _fits_a_line(value: object) -> object:
     # Before pydantic walks it: a graph of containers that hold each other has more paths than
     # any process has time for.
@@ -159,7 +166,7 @@ Propensity = Annotated[float, Field(gt=0, le=1)]
 Score = Annotated[int, Field(ge=0, le=100)]
 Rating = Annotated[int, Field(ge=1, le=5)]
 Amount = Annotated[float, Field(ge=0, le=MAX_REAL)]
-ErrorTypeName = Annotated[ErrorType | Text, Field(union_mode="left_to_right")]
+ErrorTypeName = Annotated[Text, AfterValidator(_known_error)]
 Embedding = Annotated[
     list[float], Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS)
 ]

@@ -18,8 +18,23 @@ with events as (
         select feedback_id
         from {{ ref('stg_feedback') }}
         where load_id > (select coalesce(max(load_id), 0) from {{ this }})
+            -- Erasing a task may uncover an earlier event, about another task, under the same id.
+            or task_id in (select task_id from {{ ref('stg_task_erasures') }})
     )
     {% endif %}
+
+),
+
+ranked as (
+
+    select
+        *,
+        max(load_id) over (partition by feedback_id) as feedback_load_id,
+        row_number() over (
+            partition by feedback_id
+            order by occurred_at desc, captured_at desc, event_id desc, event_hash desc
+        ) as recency
+    from events
 
 ),
 
@@ -33,12 +48,9 @@ final as (
         rating,
         comment,
         user_id,
-        max(load_id) over (partition by feedback_id) as load_id
-    from events
-    qualify row_number() over (
-            partition by feedback_id
-            order by occurred_at desc, captured_at desc, event_id desc, event_hash desc
-        ) = 1
+        feedback_load_id as load_id
+    from ranked
+    where recency = 1
 
 )
 

@@ -32,7 +32,11 @@ sequenced as (
         *,
         row_number() over (
             partition by pool_id order by occurred_at, captured_at, event_id, event_hash
-        ) as ordinal
+        ) as ordinal,
+        row_number() over (
+            partition by pool_id, closed_at is null
+            order by occurred_at desc, captured_at desc, event_id desc, event_hash desc
+        ) as recency
     from lifecycle
 
 ),
@@ -44,7 +48,8 @@ pools as (
         max_by(pool_type, ordinal) filter (where pool_type is not null) as pool_type,
         max(created_at) as created_at,
         max(closed_at) as closed_at,
-        max_by(close_reason, ordinal) filter (where closed_at is not null) as close_reason,
+        -- Of the last closure alone: max_by would pass over a closure without a reason.
+        max(case when closed_at is not null and recency = 1 then close_reason end) as close_reason,
         -- A pool that came up again after it was closed is open.
         (
             max(case when created_at is not null then ordinal else 0 end)

@@ -47,8 +47,8 @@ final as (
     {% if is_incremental() %}
     left join {{ this }} as built
         on patterns.solution_summary = built.solution_summary
-            and patterns.repo = built.repo
-            and patterns.pattern_fingerprint = built.pattern_fingerprint
+        and patterns.repo = built.repo
+        and patterns.pattern_fingerprint = built.pattern_fingerprint
     where built.repo is null
     {% endif %}
 

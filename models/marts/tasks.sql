@@ -8,19 +8,19 @@
         on_schema_change='fail',
     )
 }}
+{%- set original_task = 'coalesce(parent_task_id, task_id)' %}
+
 -- depends_on: {{ ref('stg_task_erasures') }}
 
 with attempts as (
 
     select
         *,
-        coalesce(parent_task_id, task_id) as original_task_id,
+        {{ original_task }} as original_task_id,
         {{ known_cost() }} as known_cost
     from {{ ref('executions') }}
     {% if is_incremental() %}
-    where coalesce(parent_task_id, task_id) in (
-            {{ changed_tasks(this, ref('executions'), 'coalesce(parent_task_id, task_id)') }}
-        )
+    where {{ original_task }} in ({{ changed_tasks(this, ref('executions'), original_task) }})
     {% endif %}
 
 ),

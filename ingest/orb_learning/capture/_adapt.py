@@ -113,7 +113,9 @@ def as_mapping(source: object) -> Mapping[str, Any]:
         return source
     if isinstance(source, BaseModel):
         return dict(source)
-    if dataclasses.is_dataclass(source) and not isinstance(source, type):
+    if isinstance(source, type):
+        raise TypeError(f"expected an object with fields, not the class {source.__name__}")
+    if dataclasses.is_dataclass(source):
         return {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
     if hasattr(source, "_asdict"):
         return dict(source._asdict())
@@ -141,20 +143,21 @@ def clean_text(text: str) -> str:
     return str.__str__(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def json_value(value: object) -> Any:
+def json_value(value: object, characters: int = MAX_METADATA_CHARACTERS) -> Any:
     """Return the nearest JSON value to any object; never raises.
 
-    What is no JSON is kept as text. A container below `MAX_DEPTH`, and what comes after more than
-    any line can hold, is left out, so that an object graph full of cycles ends too.
+    What is no JSON is kept as text. A container below `MAX_DEPTH`, and what comes after so many
+    characters (by default more than any line can hold), is left out, so that an object graph full
+    of cycles ends too.
     """
-    return _Nearest().json(value, 0)
+    return _Nearest(characters).json(value, 0)
 
 
 class _Nearest:
-    """One walk over an object, which stops when a line's worth of characters is spent."""
+    """One walk over an object, which stops when its JSON has so many characters."""
 
-    def __init__(self) -> None:
-        self._left = MAX_METADATA_CHARACTERS
+    def __init__(self, characters: int) -> None:
+        self._left = characters
 
     def json(self, value: object, depth: int) -> Any:
         try:

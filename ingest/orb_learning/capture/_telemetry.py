@@ -248,7 +248,8 @@ class Telemetry:
         self, cls: type[Event], given: object, fields: dict[str, Any], reason: str
     ) -> None:
         try:
-            payload = json.dumps(json_value(_payload(given, fields)), ensure_ascii=False)
+            nearest = json_value(_payload(given, fields), MAX_PAYLOAD_CHARACTERS)
+            payload = json.dumps(nearest, ensure_ascii=False)
             refused = InvalidEvent(
                 claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
                 reason=clean_text(reason[:MAX_REASON_CHARACTERS]),

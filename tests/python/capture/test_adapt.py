@@ -254,9 +254,10 @@ def test_what_has_no_fields_is_no_source(source):
         as_mapping(source)
 
 
-def test_a_dataclass_itself_is_no_record_of_anything():
-    assert "tier" in as_mapping(RoutingDataclass), "a class has attributes like any object"
-    assert as_mapping(RoutingDataclass) != {"tier": "large"}
+@pytest.mark.parametrize("source", [RoutingDataclass, RoutingModel, int])
+def test_a_class_itself_is_no_source(source):
+    with pytest.raises(TypeError, match="not the class"):
+        as_mapping(source)
 
 
 def test_cleaning_makes_texts_storable_and_metadata_json():
@@ -334,14 +335,18 @@ def test_subclasses_of_json_types_become_the_plain_types():
     assert type(json_value(Name("x"))) is str
 
 
-def test_an_item_below_the_depth_limit_is_kept_as_text():
+def test_a_container_below_the_depth_limit_is_left_out():
     nested: Any = ["innermost"]
     for _ in range(MAX_DEPTH):
         nested = [nested]
     nearest = json_value([nested])
     for _ in range(MAX_DEPTH + 1):
         (nearest,) = nearest
-    assert nearest == "['innermost']"
+    assert nearest == "..."
+    shallow: Any = 1
+    for _ in range(MAX_DEPTH + 1):
+        shallow = [shallow]
+    assert json_value(shallow) == shallow, "what is no container is kept at that depth"
     assert MAX_DEPTH + 1 < MAX_METADATA_DEPTH, "what is made plain is accepted"
 
 

@@ -425,8 +425,3 @@ def test_a_segment_that_cannot_be_forced_to_the_disk_is_closed_all_the_same(
         writer.close()
     assert open_files() == before
     writer.close()
-
-
-def test_a_writer_that_is_no_longer_used_is_forgotten(spool, children, lines_in):
-    SpoolWriter(spool).close()
-    children.run(lambda: None)

@@ -515,9 +515,18 @@ def test_an_error_that_cannot_spell_itself_is_named(call, refusal):
     assert refusal().reason == "MuteError"
 
 
+def test_an_event_of_a_class_without_a_name_is_refused_as_unknown(call, refusal):
+    assert call("capture", type("", (), {})()) is None
+    assert refusal().claimed_type == "unknown"
+
+
 def test_what_cannot_even_be_refused_is_dropped_and_counted(call, telemetry, home, caplog):
-    nameless = type("", (), {})()
-    assert call("capture", nameless) is None
+    class Nameless(type):
+        @property
+        def __name__(cls) -> str:
+            raise RuntimeError
+
+    assert call("capture", Nameless("x", (), {})()) is None
     assert telemetry.stats() == CaptureStats(0, 0, 1, 0)
     assert segment_names(home.spool) == []
     assert caplog.messages[0].startswith("event dropped, not even its refusal can be written")
@@ -576,7 +585,7 @@ def test_a_home_that_no_system_can_spell_never_reaches_the_host(tmp_path):
 
 
 def test_a_full_disk_drops_and_counts_and_goes_on_when_there_is_room(
-    telemetry, home, monkeypatch, events_in
+    telemetry, home, monkeypatch, whole_lines_in
 ):
     first = telemetry.capture_sync(TaskErased(task_id=TASK))
 
@@ -588,7 +597,7 @@ def test_a_full_disk_drops_and_counts_and_goes_on_when_there_is_room(
         assert telemetry.capture_sync(TaskErased(task_id=TASK)) is None
         assert telemetry.capture_sync("not an event") is None
     last = telemetry.capture_sync(TaskErased(task_id=TASK))
-    assert events_in(home.spool) == [first, last]
+    assert [parse_line(line) for line in whole_lines_in(home.spool)] == [first, last]
     assert (telemetry.stats().captured, telemetry.stats().dropped) == (2, 2)
 
 
