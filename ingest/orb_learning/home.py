@@ -13,6 +13,7 @@ import contextlib
 import functools
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ class Home:
                 f"cannot use {self.root} as home: {error.strerror}; "
                 f"make it writable or point {HOME_VARIABLE} elsewhere"
             ) from error
+        refuse_if_others_may_write(self.root)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise HomeError(
                 f"cannot write to home {self.root}; "
@@ -163,6 +165,19 @@ class Home:
             return f"process {int(self.lock_holder.read_text())}"
         except (OSError, ValueError):
             return "another process"
+
+
+def refuse_if_others_may_write(root: Path) -> None:
+    """Refuse a home in which other users could put files of theirs, or replace ours.
+
+    Raises:
+        HomeError: its group or the world may write to it.
+    """
+    if root.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise HomeError(
+            f"others may write to home {root}; run `chmod go-w {root}`, "
+            f"or point {HOME_VARIABLE} elsewhere"
+        )
 
 
 @functools.cache

@@ -28,7 +28,14 @@ def read_event(line: bytes) -> tuple[Event, bytes]:
     Raises:
         InvalidEventError: the line spells no event, or one that another reading would make another.
     """
-    event = parse_line(line)
+    try:
+        event = parse_line(line)
+    except InvalidEventError as error:
+        line = _behind_a_fragment(line)
+        try:
+            event = parse_line(line)
+        except InvalidEventError:
+            raise error from None
     missing = _GENERATED[type(event)] - event.model_fields_set
     if missing:
         raise InvalidEventError("; ".join(f"{name}: Field required" for name in sorted(missing)))
@@ -36,6 +43,25 @@ def read_event(line: bytes) -> tuple[Event, bytes]:
     if spelled != line:
         json.loads(line, object_pairs_hook=_refuse_doubled_keys)
     return event, spelled
+
+
+_BEGIN = b'{"event_id":'
+"""How every line begins; within JSON text its quotes would be escaped."""
+
+
+def _behind_a_fragment(line: bytes) -> bytes:
+    """Return the event behind what a short write of another thread left, or nothing.
+
+    The fragment's event was never acknowledged, so nothing is lost with it.
+    """
+    fragment, begin, rest = line.rpartition(_BEGIN)
+    if not fragment or not (fragment.startswith(_BEGIN) or _BEGIN.startswith(fragment)):
+        return b""
+    try:
+        json.JSONDecoder().raw_decode(fragment.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return begin + rest
+    return b""  # two whole events: neither may be lost
 
 
 def _refuse_doubled_keys(pairs: list[tuple[str, Any]]) -> None:

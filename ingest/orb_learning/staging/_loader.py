@@ -221,7 +221,7 @@ def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home, sizes: dict[s
             continue
         segment = open_segment(home.spool, name)
         if segment is None:
-            logger.warning("ignored %s in the spool: it is not a regular file", name)
+            logger.warning("ignored %s in the spool: it is not a regular file of ours", name)
             continue
         try:
             progress = _Progress(name, bytes_read)

@@ -109,15 +109,24 @@ def segment_names(spool: Path) -> list[str]:
 
 
 def open_segment(spool: Path, name: str) -> Segment | None:
-    """Open a segment, or return None for what only looks like one: a link, a pipe, a folder."""
+    """Open a segment, or return None for what only looks like one.
+
+    That is a link, a pipe, a folder, or a file of another user's: neither ours, nor that of the
+    spool's owner or the superuser.
+    """
     try:
         fd = os.open(spool / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in _owners(spool):
         os.close(fd)
         return None
     return Segment(name, fd)
+
+
+def _owners(spool: Path) -> set[int]:
+    return {0, os.geteuid(), spool.stat().st_uid}
 
 
 def segment_sizes(spool: Path) -> dict[str, int]:

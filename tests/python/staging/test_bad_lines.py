@@ -48,6 +48,7 @@ def raw(field: str, text: str | bytes) -> bytes:
 
 
 WHOLE = line()
+BEGIN = b'{"event_id":'
 EMPTY = len(line(solution_summary=""))
 
 # What a segment holds between two good lines, and what the reason must say of it.
@@ -95,7 +96,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "deeper lists": (raw("metadata", "[" * 50_000 + "]" * 50_000), "recursion limit"),
     "deeper objects": (raw("metadata", '{"a":' * 20_000 + "1" + "}" * 20_000), "recursion limit"),
     "a torn middle": (WHOLE[:70], "Invalid JSON: EOF"),
-    "a torn line glued to a whole one": (WHOLE[:70] + WHOLE, "Invalid JSON"),
+    "a torn line glued to a torn one": (WHOLE[:70] + WHOLE[:-1], "Invalid JSON"),
+    "text before a whole line": (b"text" + WHOLE, "Invalid JSON"),
     "an empty line": (b"", "empty line"),
     "blanks": (b" \t ", "empty line"),
     "a lone carriage return": (b"\r", "empty line"),
@@ -136,6 +138,9 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 ODD_BUT_GOOD: dict[str, bytes] = {
     "a carriage return at the end": WHOLE + b"\r",
+    "a short write glued to a whole line": WHOLE[:70] + WHOLE,
+    "the shortest write glued to a whole line": WHOLE[:1] + WHOLE,
+    "two short writes glued to a whole line": WHOLE[:90] + WHOLE[:5] + WHOLE,
     "blanks around": b" \t" + WHOLE + b"  ",
     "a NUL that is escaped": raw("solution_summary", '"\\u0000"'),
     "text that ends lines elsewhere": raw("solution_summary", '"a\u2028b\u2029c\u0085d"'),
@@ -226,7 +231,7 @@ def test_a_bad_line_is_one_row_of_quarantine_that_names_the_fault(loaded, name):
 def test_what_only_looks_odd_loads(loaded, name):
     home, _ = loaded
     number = len(BAD) + list(ODD_BUT_GOOD).index(name)
-    data = json.loads(ODD_BUT_GOOD[name])
+    data = json.loads(ODD_BUT_GOOD[name][ODD_BUT_GOOD[name].rfind(BEGIN) :])
 
     assert _query(
         home,

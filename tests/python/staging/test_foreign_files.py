@@ -72,8 +72,17 @@ def test_what_only_has_a_segments_name_is_ignored_with_a_warning(
     assert staging.pools() == ["pool-0002"]
     odd = ["dangling", "folder", "link", "loop", "pipe", "socket"]
     assert caplog.messages == [
-        f"ignored {name}.jsonl in the spool: it is not a regular file" for name in [*odd, *odd]
+        f"ignored {name}.jsonl in the spool: it is not a regular file of ours"
+        for name in [*odd, *odd]
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can make another user's file")
+def test_another_users_file_is_not_loaded(spool, staging, pool):
+    spool.write("a.jsonl", pool(1))
+    os.chown(spool.write("b.jsonl", pool(2)), 65534, 65534)
+    assert staging.load() == LoadReport(1, 1, 1)
+    assert staging.pools() == ["pool-0001"]
 
 
 def test_a_spool_that_is_not_there_has_no_segments(spool):
