@@ -3,6 +3,7 @@
     OrbLearningError
     ├── PermanentError            a retry changes nothing: fix the input or the set-up first
     │   ├── InvalidEventError     an event or record breaks its contract
+    │   ├── InstrumentationError  a host's object lacks what the hooks need of it
     │   ├── HomeError             the home directory, or a file in it, is not usable as it is
     │   ├── MigrationError        the staging schema cannot be brought to the wanted version
     │   ├── ImportFileError       a file to import cannot be read as what it claims to be
@@ -31,6 +32,10 @@ class TransientError(OrbLearningError):
 
 class InvalidEventError(PermanentError):
     """An event or record breaks its contract; the message names each field and its fault."""
+
+
+class InstrumentationError(PermanentError):
+    """A host's object lacks what the hooks need of it."""
 
 
 class HomeError(PermanentError):

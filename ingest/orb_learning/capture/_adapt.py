@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -56,7 +56,7 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
     """Return the field values that the sources give an event class, the earlier source first.
 
     What no field takes goes into the metadata under its own key. Within one source a field's own
-    name wins over its other spellings.
+    name wins over its other spellings, and these over each other in the order of the table.
     """
     names = spellings(cls)
     values: dict[str, Any] = {}
@@ -76,9 +76,10 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
                 values[field] = value
                 filled[field] = key
             elif field in filled:
-                if key == field:
+                if _comes_first(key, filled[field], field):
                     rest.setdefault(filled[field], values[field])
                     values[field] = value
+                    filled[field] = key
                 else:
                     rest.setdefault(key, value)
     if isinstance(status := values.get("success"), str):
@@ -87,6 +88,7 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
         values.setdefault("metadata", rest)
     if cls is RoutingDecision:
         _say_unknown(values)
+        _name_candidates(values)
     return dict(with_task_uuid(values))
 
 
@@ -100,11 +102,38 @@ def _say_unknown(decision: dict[str, Any]) -> None:
             del decision[field]
 
 
+def _name_candidates(decision: dict[str, Any]) -> None:
+    """Let the candidates be called by their names where the host has an enum of tiers."""
+    if isinstance(candidates := decision.get("candidates"), Mapping):
+        decision["candidates"] = {
+            tier.value if isinstance(tier, Enum) else tier: share
+            for tier, share in candidates.items()
+        }
+
+
+def _comes_first(key: str, other: str, field: str) -> bool:
+    """Tell which of two spellings of a field says it more exactly: its name, then as listed."""
+    order = (field, *_SPELLINGS.get(field, ()))
+    return order.index(key) < order.index(other)
+
+
 def _success_of(status: str) -> object:
-    word = status.strip().lower()
+    said = truth_of(status)
+    return status if said is None else said
+
+
+def truth_of(said: object) -> bool | None:
+    """Return whether a host's flag, word or enum's member says success; None if it says neither."""
+    if isinstance(said, Enum):
+        said = said.value
+    if isinstance(said, bool):
+        return said
+    if not isinstance(said, str):
+        return None
+    word = said.strip().lower()
     if word in _SUCCEEDED:
         return True
-    return False if word in _FAILED else status
+    return False if word in _FAILED else None
 
 
 def as_mapping(source: object) -> Mapping[str, Any]:
@@ -119,9 +148,26 @@ def as_mapping(source: object) -> Mapping[str, Any]:
         return {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
     if hasattr(source, "_asdict"):
         return dict(source._asdict())
+    if names := _public_attributes(source):
+        return {name: getattr(source, name) for name in names}
     if hasattr(source, "__dict__"):
-        return {name: value for name, value in vars(source).items() if not name.startswith("_")}
+        return {}
     raise TypeError(f"expected a mapping or an object with fields, not {type(source).__name__}")
+
+
+def _public_attributes(source: object) -> list[str]:
+    """Return the names of what an instance holds itself, in its `__dict__` or in slots."""
+    slots = [
+        name
+        for cls in reversed(type(source).__mro__)
+        for name in _listed(cls.__dict__.get("__slots__", ()))
+        if hasattr(source, name)
+    ]
+    return [name for name in [*slots, *getattr(source, "__dict__", ())] if name[:1] != "_"]
+
+
+def _listed(slots: object) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(cast("Iterable[str]", slots))
 
 
 def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:

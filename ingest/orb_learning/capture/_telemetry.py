@@ -1,49 +1,46 @@
-"""The hooks themselves: validate, write one line, return."""
+"""The hooks themselves: validate, mask, write one line, return."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import ValidationError
-
-from orb_learning._types import with_task_uuid
-from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
+from orb_learning.capture import _scope
+from orb_learning.capture._build import build, direct, reason_of, refusal
+from orb_learning.capture._masking import Masker
+from orb_learning.capture._pairing import Pairing
 from orb_learning.capture._spool import MAX_LINE_BYTES, MAX_SEGMENT_BYTES, SpoolWriter
-from orb_learning.errors import InvalidEventError, OrbLearningError, SpoolWriteError
+from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import (
     Event,
     ExecutionRecorded,
     Feedback,
-    InvalidEvent,
+    Outcome,
     PoolExecutionComplete,
     PoolExecutionStart,
     RoutingDecision,
     RoutingOutcome,
-    describe,
 )
 from orb_learning.home import Home
-from orb_learning.records import (
-    ExecutionRecord,
-    FeedbackRecord,
-    QualityPolicy,
-    SolutionRecord,
-)
+
+if TYPE_CHECKING:
+    from enum import Enum
+
+    from orb_learning.capture._bus import BusLink
+    from orb_learning.capture._run import Execution
+    from orb_learning.capture.protocols import MessageBus
 
 logger = logging.getLogger("orb_learning.capture")
 
-MAX_PAYLOAD_CHARACTERS = 32 * 1024
-MAX_REASON_CHARACTERS = 4 * 1024
 WARN_EVERY_SECONDS = 60.0
+MAX_RECORDED_POOLS = 10_000
 
-_RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,8 @@ class Telemetry:
         home: str | os.PathLike[str] | None = None,
         *,
         strict: bool = False,
+        mask: Callable[[str], str] | None = None,
+        hash_descriptions: bool = False,
         fsync_interval_seconds: float | None = None,
         max_segment_bytes: int = MAX_SEGMENT_BYTES,
     ) -> None:
@@ -87,65 +86,73 @@ class Telemetry:
         Args:
             home: the home directory; default $ORB_LEARNING_HOME, else ./data.
             strict: raise on invalid events and failed writes, for tests and development.
+            mask: the host's own rule, beside the built-in ones: takes any text of an event and
+                returns what may be written of it. If it fails, the text is withheld.
+            hash_descriptions: write only the SHA-256 of task descriptions and prompts.
             fsync_interval_seconds: force lines to the disk at most this late; None leaves that to
                 the system, 0 forces each line.
             max_segment_bytes: a new segment is begun beyond this size.
         """
         self.home = Home.locate(home)
-        self._strict = strict
+        self.is_strict = strict
         self._spool = SpoolWriter(
             self.home.spool,
             max_segment_bytes=max_segment_bytes,
             fsync_interval_seconds=fsync_interval_seconds,
         )
-        self._captured = 0
+        self._masker = Masker(mask, hash_descriptions=hash_descriptions)
         self._quarantined = 0
         self._dropped = 0
-        self._written_bytes = 0
         self._warned_at = float("-inf")
+        self._links: tuple[BusLink, ...] = ()
+        self._pairing = Pairing()
+        self._recorded_pools: set[str] = set()
 
     async def capture_routing_decision(
         self, decision: object = None, /, **fields: Any
     ) -> RoutingDecision | None:
         """Record which tier and pool the router chose. See `capture_routing_decision_sync`."""
-        return self.capture_routing_decision_sync(decision, **fields)
+        return self._capture(RoutingDecision, decision, fields)
 
     async def capture_routing_outcome(
         self, outcome: object = None, /, **fields: Any
     ) -> RoutingOutcome | None:
         """Record how a routed task ended. See `capture_routing_outcome_sync`."""
-        return self.capture_routing_outcome_sync(outcome, **fields)
+        return self._capture(RoutingOutcome, outcome, fields)
 
     async def capture_pool_execution_start(
         self, start: object = None, /, **fields: Any
     ) -> PoolExecutionStart | None:
         """Record that a pool began to work. See `capture_pool_execution_start_sync`."""
-        return self.capture_pool_execution_start_sync(start, **fields)
+        return self._capture(PoolExecutionStart, start, fields)
 
     async def capture_pool_execution_complete(
         self, complete: object = None, /, **fields: Any
     ) -> PoolExecutionComplete | None:
         """Record that a pool ended its work. See `capture_pool_execution_complete_sync`."""
-        return self.capture_pool_execution_complete_sync(complete, **fields)
+        return self._capture(PoolExecutionComplete, complete, fields)
 
     async def capture_feedback(self, feedback: object = None, /, **fields: Any) -> Feedback | None:
         """Record a person's judgement. See `capture_feedback_sync`."""
-        return self.capture_feedback_sync(feedback, **fields)
+        return self._capture(Feedback, feedback, fields)
 
     async def record_execution(
         self, execution: object = None, /, **fields: Any
     ) -> ExecutionRecorded | None:
         """Record a whole finished execution. See `record_execution_sync`."""
-        return self.record_execution_sync(execution, **fields)
+        return self._capture(ExecutionRecorded, execution, fields)
 
     async def capture(self, event: object) -> Event | None:
         """Record any typed event or record. See `capture_sync`."""
-        return self.capture_sync(event)
+        return self._capture(Event, event, {})
 
     def capture_routing_decision_sync(
         self, decision: object = None, /, **fields: Any
     ) -> RoutingDecision | None:
         """Record which tier and pool the router chose.
+
+        Without a task id one is minted, and the events that follow in the same context and name
+        no task either belong to it.
 
         Args:
             decision: a `RoutingDecision`, or `{"task_id", "routing", "timestamp", "task_data"}`
@@ -153,27 +160,25 @@ class Telemetry:
                 fields at the top level.
             fields: fields of `RoutingDecision`; they win over `decision`.
         """
-        return cast(RoutingDecision | None, self._capture(RoutingDecision, decision, fields))
+        return self._capture(RoutingDecision, decision, fields)
 
     def capture_routing_outcome_sync(
         self, outcome: object = None, /, **fields: Any
     ) -> RoutingOutcome | None:
         """Record how a routed task ended; the fields are those of `RoutingOutcome`."""
-        return cast(RoutingOutcome | None, self._capture(RoutingOutcome, outcome, fields))
+        return self._capture(RoutingOutcome, outcome, fields)
 
     def capture_pool_execution_start_sync(
         self, start: object = None, /, **fields: Any
     ) -> PoolExecutionStart | None:
         """Record that a pool began to work; the fields are those of `PoolExecutionStart`."""
-        return cast(PoolExecutionStart | None, self._capture(PoolExecutionStart, start, fields))
+        return self._capture(PoolExecutionStart, start, fields)
 
     def capture_pool_execution_complete_sync(
         self, complete: object = None, /, **fields: Any
     ) -> PoolExecutionComplete | None:
         """Record that a pool ended its work; the fields are those of `PoolExecutionComplete`."""
-        return cast(
-            PoolExecutionComplete | None, self._capture(PoolExecutionComplete, complete, fields)
-        )
+        return self._capture(PoolExecutionComplete, complete, fields)
 
     def capture_feedback_sync(self, feedback: object = None, /, **fields: Any) -> Feedback | None:
         """Record a person's judgement of a task's result; the fields are those of `Feedback`.
@@ -182,7 +187,7 @@ class Telemetry:
             feedback: a `Feedback`, a `FeedbackRecord`, a mapping, or the task's id.
             fields: fields of `Feedback`; they win over `feedback`.
         """
-        return cast(Feedback | None, self._capture(Feedback, feedback, fields))
+        return self._capture(Feedback, feedback, fields)
 
     def record_execution_sync(
         self, execution: object = None, /, **fields: Any
@@ -191,22 +196,63 @@ class Telemetry:
 
         In a mapping either cost may be missing; it is then unknown, not zero.
         """
-        return cast(ExecutionRecorded | None, self._capture(ExecutionRecorded, execution, fields))
+        return self._capture(ExecutionRecorded, execution, fields)
 
     def capture_sync(self, event: object) -> Event | None:
         """Record any typed event, or a record that has an event of its own."""
         return self._capture(Event, event, {})
 
+    def execution(self, **decision: Any) -> Execution:
+        """Return a context manager and decorator that records one execution.
+
+        Args:
+            decision: fields of `RoutingDecision`, such as `task_type`, `repo` and `model_tier`.
+        """
+        from orb_learning.capture._run import Execution
+
+        return Execution(self, decision)
+
+    def subscribe(
+        self,
+        bus: MessageBus,
+        *,
+        message_types: type[Enum] | None = None,
+        publish: bool | None = None,
+    ) -> BusLink:
+        """Record what a message bus announces, and announce on it what is recorded.
+
+        Recorded are the messages `task_completed`, `pool_created` and `pool_closed`; announced are
+        `routing_decision` and, once a task has a decision and an outcome, `execution_recorded`.
+
+        Args:
+            bus: see `orb_learning.capture.protocols.MessageBus`.
+            message_types: the bus's enum of message types; by default it is looked for where the
+                bus is defined.
+            publish: whether to announce. By default a type is announced if the bus's enum knows
+                it, or if the bus has no such enum.
+
+        Returns:
+            the link, whose `close()` ends both.
+        """
+        from orb_learning.capture._bus import BusLink
+
+        link = BusLink(self, bus, message_types, publish)
+        self._links = (*self._links, link)
+        return link
+
     def stats(self) -> CaptureStats:
         """Return what has been captured, quarantined, dropped and written so far."""
-        return CaptureStats(self._captured, self._quarantined, self._dropped, self._written_bytes)
+        spool = self._spool
+        return CaptureStats(
+            spool.lines - self._quarantined, self._quarantined, self._dropped, spool.written_bytes
+        )
 
     def close(self) -> None:
         """End the current segment. Calling it twice is harmless; a later event reopens."""
         try:
             self._spool.close()
         except OSError as error:
-            self._warn("cannot close the spool: %s", error)
+            self.warn("cannot close the spool: %s", error)
 
     def __enter__(self) -> Self:
         return self
@@ -230,113 +276,87 @@ class Telemetry:
     ) -> None:
         self.close()
 
-    def _capture(self, cls: type[Event], given: object, fields: dict[str, Any]) -> Event | None:
+    def _capture(self, cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
         try:
-            event, line = _build(cls, given, fields)
+            event = direct(cls, given, fields)
+            if event is None:
+                event = build(cls, given, fields)
+            line = event.to_line()
+            if self._masker.has_work(line):
+                event = self._masker.masked(event)
+                line = event.to_line()
+            if len(line) >= MAX_LINE_BYTES:
+                raise InvalidEventError(
+                    f"{len(line)} bytes exceed the line limit of {MAX_LINE_BYTES}"
+                )
         except Exception as error:
-            reason = _reason(error)
-            if self._strict:
+            reason = reason_of(error)
+            if self.is_strict:
                 raise InvalidEventError(f"{cls.__name__}: {reason}") from error
             self._quarantine(cls, given, fields, reason)
             return None
-        if not self._write(line):
+        try:
+            self._spool.append(line)
+        except SpoolWriteError as error:
+            if self.is_strict:
+                raise
+            self._drop(error)
             return None
-        self._captured += 1
+        if cls is RoutingDecision or self._links:
+            self._follow_up(event)
         return event
+
+    def _follow_up(self, event: Event) -> None:
+        """Let the running code know its decision, and the buses what was recorded."""
+        try:
+            if isinstance(event, RoutingDecision):
+                _scope.decided(event)
+            if self._links and isinstance(event, RoutingDecision | Outcome):
+                pair = self._pairing.add(event)
+                for link in self._links:
+                    link.announce(event, pair)
+        except Exception as error:  # the event is stored; the rest must not reach the host
+            self.warn("cannot announce an event: %r", type(error))
 
     def _quarantine(
         self, cls: type[Event], given: object, fields: dict[str, Any], reason: str
     ) -> None:
         try:
-            nearest = json_value(_payload(given, fields), MAX_PAYLOAD_CHARACTERS)
-            payload = json.dumps(nearest, ensure_ascii=False)
-            refused = InvalidEvent(
-                claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
-                reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
-                payload=payload[:MAX_PAYLOAD_CHARACTERS],
-            )
-            line = refused.to_line()
+            refused = refusal(cls, given, fields, reason, self._masker)
+            self._spool.append(refused.to_line())
         except Exception as error:  # the last resort of a hook that must not raise
-            self._dropped += 1
-            self._warn("event dropped, not even its refusal can be written: %r", type(error))
+            self._drop(error)
             return
-        if self._write(line):
-            self._quarantined += 1
-            self._warn("quarantined a %s: %s", refused.claimed_type, refused.reason)
+        self._quarantined += 1
+        self.warn("quarantined a %s: %s", refused.claimed_type, refused.reason)
 
-    def _write(self, line: bytes) -> bool:
-        try:
-            self._spool.append(line)
-        except SpoolWriteError as error:
-            if self._strict:
-                raise
-            self._dropped += 1
-            self._warn("event dropped: %s", error)
-            return False
-        self._written_bytes += len(line) + 1
-        return True
+    def _drop(self, error: Exception) -> None:
+        self._dropped += 1
+        if isinstance(error, SpoolWriteError):
+            self.warn("event dropped: %s", error)
+        else:
+            self.warn("event dropped, not even its refusal can be written: %r", type(error))
 
-    def _warn(self, message: str, *values: object) -> None:
+    def record(self, cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
+        """Record an event of any class, as its hook does; for this package's own adapters."""
+        return self._capture(cls, given, fields)
+
+    def will_record_pool(self, pool_id: object) -> None:
+        """Remember that an instrumented pool manager runs this pool."""
+        if isinstance(pool_id, str) and len(self._recorded_pools) < MAX_RECORDED_POOLS:
+            self._recorded_pools.add(pool_id)
+
+    def records_pool(self, pool_id: object) -> bool:
+        """Tell whether every execution on this pool is recorded by its manager's own calls."""
+        return isinstance(pool_id, str) and pool_id in self._recorded_pools
+
+    def unlink(self, link: BusLink) -> None:
+        """Forget a bus; `BusLink.close` calls it."""
+        self._links = tuple(other for other in self._links if other is not link)
+
+    def warn(self, message: str, *values: object) -> None:
+        """Log a warning, at most once a minute."""
         now = time.monotonic()
         if now - self._warned_at >= WARN_EVERY_SECONDS:
             self._warned_at = now
             logger.warning(message + " (further warnings are held back for a minute)", *values)
-
-
-def _build(cls: type[Event], given: object, fields: dict[str, Any]) -> tuple[Event, bytes]:
-    event: Event
-    if isinstance(given, _RECORDS) and not fields:
-        given = given.to_event()
-    if isinstance(given, Event) and not fields:
-        if not isinstance(given, cls):
-            raise TypeError(f"expected a {cls.__name__}, not a {type(given).__name__}")
-        return given, _line_of(given)
-    if cls is Event:
-        raise TypeError(f"expected a typed event or record, not {type(given).__name__}")
-    values = to_values(cls, _sources(cls, given, fields))
-    try:
-        event = cls(**values)
-        return event, _line_of(event)
-    except InvalidEventError:
-        raise
-    except Exception:
-        # What plain JSON cannot spell is made plain once, off the fast path.
-        event = cls(**with_task_uuid(cleaned(values)))
-        return event, _line_of(event)
-
-
-def _line_of(event: Event) -> bytes:
-    line = event.to_line()
-    if len(line) >= MAX_LINE_BYTES:
-        raise InvalidEventError(f"{len(line)} bytes exceed the line limit of {MAX_LINE_BYTES}")
-    return line
-
-
-def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[object]:
-    sources: list[object] = [fields] if fields else []
-    if given is None:
-        return sources
-    if isinstance(given, Mapping) and cls is RoutingDecision:
-        top = {key: item for key, item in given.items() if key not in ("routing", "task_data")}
-        nested = (given.get("routing"), given.get("task_data"))
-        return [*sources, top, *(source for source in nested if source is not None)]
-    if cls is Feedback and isinstance(given, str | UUID):
-        return [*sources, {"task_id": given}]
-    return [*sources, given]
-
-
-def _payload(given: object, fields: dict[str, Any]) -> object:
-    if given is None:
-        return fields
-    return {"given": given, **fields} if fields else given
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return describe(error)
-    if isinstance(error, OrbLearningError):
-        return str(error)
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # a host's own exception may fail to spell itself
-        return type(error).__name__

@@ -21,8 +21,8 @@ import pytest
 from orb_learning import ExecutionRecord, FeedbackRecord, QualityPolicy, SolutionRecord, Telemetry
 from orb_learning._types import task_uuid
 from orb_learning.capture import CaptureStats
+from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, MAX_REASON_CHARACTERS
 from orb_learning.capture._spool import MAX_LINE_BYTES
-from orb_learning.capture._telemetry import MAX_PAYLOAD_CHARACTERS, MAX_REASON_CHARACTERS
 from orb_learning.errors import InvalidEventError, OrbLearningError, SpoolWriteError
 from orb_learning.events import (
     Event,
@@ -466,20 +466,23 @@ def test_a_record_that_was_broken_after_it_was_made_is_refused(call, refusal):
 
 
 def test_an_event_beyond_the_line_limit_is_refused_and_its_payload_cut(call, refusal):
-    assert call("capture_routing_outcome", task_id=TASK, success=True, error="x" * 300_000) is None
+    values = {"error": "x" * 8000, "metadata": {"a": ["x" * 8000] * 32}}
+    assert call("capture_routing_outcome", task_id=TASK, success=True, **values) is None
     refused = refusal()
     assert refused.reason.endswith(f"bytes exceed the line limit of {MAX_LINE_BYTES}")
     assert len(refused.payload) == MAX_PAYLOAD_CHARACTERS
 
 
 def test_the_longest_line_is_one_that_the_loader_reads(telemetry, home, whole_lines_in):
+    def with_texts(last: int) -> RoutingOutcome:
+        texts = [*["x" * 8000] * 31, "x" * 6000, "x" * last]
+        return RoutingOutcome(**shortest.model_dump(exclude={"metadata"}), metadata={"a": texts})
+
     shortest = RoutingOutcome(task_id=TASK, success=True, error_message="x")
-    room = MAX_LINE_BYTES - len(shortest.to_line())
-    values = {**shortest.model_dump(), "error_message": "x" * room}
-    longest = RoutingOutcome(**values)
+    room = MAX_LINE_BYTES - 1 - len(with_texts(0).to_line())
+    longest = with_texts(room)
     assert telemetry.capture_sync(longest) is longest
-    too_long = RoutingOutcome(**{**values, "error_message": "x" * (room + 1)})
-    assert telemetry.capture_sync(too_long) is None
+    assert telemetry.capture_sync(with_texts(room + 1)) is None
     first, second = whole_lines_in(home.spool)
     assert len(first) == MAX_LINE_BYTES - 1
     assert parse_line(first) == longest
@@ -540,7 +543,8 @@ def test_in_strict_mode_an_invalid_event_is_an_error(home):
     with pytest.raises(InvalidEventError, match="expected a mapping or an object with fields"):
         asyncio.run(telemetry.capture_routing_outcome([1]))
     with pytest.raises(InvalidEventError, match="exceed the line limit"):
-        telemetry.capture_sync(TaskErased(task_id=TASK, reason="x" * 300_000))
+        texts = {"metadata": {"a": ["x" * 8000] * 32}}
+        telemetry.capture_sync(TaskErased(task_id=TASK, reason="x" * 8000, **texts))
     assert not home.root.exists(), "nothing was written"
     assert telemetry.stats() == CaptureStats(0, 0, 0, 0)
 

@@ -1,0 +1,148 @@
+"""From a hook's arguments to the event they say, or to the refusal that goes to quarantine."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from pydantic import ValidationError
+from uuid_utils import uuid7
+
+from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
+from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
+from orb_learning.capture._masking import Masker
+from orb_learning.capture._scope import unnamed_task
+from orb_learning.errors import OrbLearningError
+from orb_learning.events import (
+    Event,
+    Feedback,
+    InvalidEvent,
+    RoutingDecision,
+    TaskEvent,
+    describe,
+)
+from orb_learning.records import ExecutionRecord, FeedbackRecord, QualityPolicy, SolutionRecord
+
+MAX_PAYLOAD_CHARACTERS = 32 * 1024
+MAX_REASON_CHARACTERS = 4 * 1024
+
+E = TypeVar("E", bound=Event)
+
+_RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
+
+
+def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
+    """Return the event if the fields are its own, in values that need no adapting; else None.
+
+    This is the hot path: all it does in Python is to look at the task's id.
+    """
+    if given is not None:
+        if given.__class__ is not dict:
+            return None
+        fields = {**given, **fields}  # type: ignore[dict-item]  # its class was just asked for
+    if cls is Event:
+        return None
+    reference = fields.get("task_id")
+    if reference.__class__ is str:
+        task_id, is_a_name = _known_reference(reference)
+        fields = {**fields, "task_id": task_id}
+        if is_a_name:
+            metadata = fields.get("metadata")
+            if metadata is not None and metadata.__class__ is not dict:
+                return None
+            fields["metadata"] = {"task_ref": reference, **(metadata or {})}
+    try:
+        if "event_id" in fields:
+            return cast("E", cls.__pydantic_validator__.validate_python(fields))
+        # The text of an id is cheaper to make, and to check, than a `UUID`.
+        return cast(
+            "E",
+            cls.__pydantic_validator__.validate_python({"event_id": str(uuid7()), **fields}),
+        )
+    except Exception:
+        return None  # whatever is wrong, `build` says it
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_reference(reference: str) -> tuple[UUID | None, bool]:
+    try:
+        task_id = task_uuid(reference)
+    except ValueError:
+        return None, True
+    return task_id, uuid_text_differs(reference, task_id)
+
+
+def build(cls: type[E], given: object, fields: dict[str, Any]) -> E:
+    """Return the event that a host's object and keywords say in the host's own spelling.
+
+    Raises:
+        Exception: of any kind, host objects being what they are; `reason_of` spells it.
+    """
+    if isinstance(given, _RECORDS) and not fields:
+        given = given.to_event()
+    if isinstance(given, Event) and not fields:
+        if not isinstance(given, cls):
+            raise TypeError(f"expected a {cls.__name__}, not a {type(given).__name__}")
+        # `model_construct` and `model_copy` make events that nobody has validated.
+        valid = type(given).model_validate(dict(given))
+        return given if valid == given else valid
+    if cls is Event:
+        raise TypeError(f"expected a typed event or record, not {type(given).__name__}")
+    values = to_values(cls, _sources(cls, given, fields))
+    if issubclass(cls, TaskEvent) and values.get("task_id") is None:
+        task_id = unnamed_task(begins_task=cls is RoutingDecision)
+        if task_id is not None:
+            values["task_id"] = task_id
+    try:
+        return cls(**values)
+    except Exception:
+        # What plain JSON cannot spell is made plain once, off the fast path.
+        return cls(**with_task_uuid(cleaned(values)))
+
+
+def refusal(
+    cls: type[Event], given: object, fields: dict[str, Any], reason: str, masker: Masker
+) -> InvalidEvent:
+    """Return the event that takes a refused one into quarantine, itself without secrets."""
+    nearest = masker.value(json_value(_payload(given, fields), MAX_PAYLOAD_CHARACTERS))
+    payload = json.dumps(nearest, ensure_ascii=False)
+    said = masker.text(clean_text(reason[:MAX_REASON_CHARACTERS]))
+    return InvalidEvent(
+        claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
+        reason=said,
+        payload=payload[:MAX_PAYLOAD_CHARACTERS],
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a host's values are no event, in one line."""
+    if isinstance(error, ValidationError):
+        return describe(error)
+    if isinstance(error, OrbLearningError):
+        return str(error)
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # a host's own exception may fail to spell itself
+        return type(error).__name__
+
+
+def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[object]:
+    sources: list[object] = [fields] if fields else []
+    if given is None:
+        return sources
+    if isinstance(given, Mapping) and cls is RoutingDecision:
+        top = {key: item for key, item in given.items() if key not in ("routing", "task_data")}
+        nested = (given.get("routing"), given.get("task_data"))
+        return [*sources, top, *(source for source in nested if source is not None)]
+    if cls is Feedback and isinstance(given, str | UUID):
+        return [*sources, {"task_id": given}]
+    return [*sources, given]
+
+
+def _payload(given: object, fields: dict[str, Any]) -> object:
+    if given is None:
+        return fields
+    return {"given": given, **fields} if fields else given

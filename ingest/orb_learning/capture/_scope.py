@@ -1,0 +1,115 @@
+"""Which task the running code works on, for hosts whose calls do not name it.
+
+A scope lives in a context variable, so it follows nested calls, the asyncio tasks they start and
+the bus handlers that those run, and stays apart between tasks that run at the same time.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from uuid import UUID
+
+from orb_learning._types import new_id
+from orb_learning.events import RoutingDecision
+
+
+@dataclass(slots=True, eq=False)
+class TaskScope:
+    """One task, from its routing on.
+
+    Attributes:
+        task_id: the id that the host gave, or the one minted for it.
+        task: the host's own object for the task, by which a later call is known to be a retry.
+        decision: the newest routing decision, once there is one.
+        attempts: how many attempts have begun to run.
+        depth: how many wrapped calls are running inside each other.
+        is_answered: whether the attempt that runs now has an outcome.
+    """
+
+    task_id: UUID
+    task: object = None
+    decision: RoutingDecision | None = None
+    attempts: int = 0
+    depth: int = 0
+    is_answered: bool = False
+
+    @property
+    def attempt(self) -> int | None:
+        """The attempt that runs, where it must be said because it is not the first."""
+        return self.attempts if self.attempts > 1 else None
+
+
+_current: ContextVar[TaskScope | None] = ContextVar("orb_learning_task", default=None)
+
+
+def current() -> TaskScope | None:
+    """Return the scope of the running code, if it is in one."""
+    return _current.get()
+
+
+def enter(scope: TaskScope | None) -> None:
+    """Make this the scope of what follows in this context, the caller's next calls included."""
+    _current.set(scope)
+
+
+def decided(decision: RoutingDecision) -> None:
+    """Remember a decision for the events that follow it in this context."""
+    scope = _current.get()
+    if scope is not None and scope.task_id == decision.task_id:
+        scope.decision = decision
+    elif scope is None or not scope.depth:
+        _current.set(TaskScope(decision.task_id, decision=decision))
+
+
+def unnamed_task(*, begins_task: bool) -> UUID | None:
+    """Return the id of the task that an event without one is about.
+
+    Args:
+        begins_task: whether the event may be a task's first, so that an id is minted.
+    """
+    scope = _current.get()
+    if scope is not None and not (begins_task and scope.decision is not None and not scope.depth):
+        return scope.task_id
+    if not begins_task:
+        return None
+    scope = TaskScope(new_id())
+    _current.set(scope)
+    return scope.task_id
+
+
+def scope_for_routing(task_id: UUID | None, task: object) -> TaskScope:
+    """Return the scope of a call that routes a task, entered.
+
+    A routing call begins a task, unless it runs inside a call for one, or routes the same object
+    again.
+    """
+    scope = _current.get()
+    if scope is None or not _is_its(scope, task_id, task is scope.task and task is not None):
+        scope = TaskScope(task_id or new_id(), task)
+        _current.set(scope)
+    return scope
+
+
+def scope_for_execution(task_id: UUID | None, task: object) -> TaskScope:
+    """Return the scope of a call that executes a task, entered.
+
+    It belongs to the task that was routed before it in this context, if that one has not run yet
+    or is the same object.
+    """
+    scope = _current.get()
+    if scope is None or not _is_its(
+        scope,
+        task_id,
+        (scope.decision is not None and scope.attempts == 0)
+        or (task is scope.task and task is not None),
+    ):
+        scope = TaskScope(task_id or new_id(), task)
+        _current.set(scope)
+    return scope
+
+
+def _is_its(scope: TaskScope, task_id: UUID | None, is_known: bool) -> bool:
+    if task_id is not None:
+        return scope.task_id == task_id
+    return scope.depth > 0 or is_known
