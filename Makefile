@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long clean
+.PHONY: help setup demo test lint typecheck unit fixture long bench-capture clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,12 @@ fixture: setup
 	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt test
 	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt docs generate
 
-long: setup  ## the property test on many more histories
-	$(BIN)/pytest tests/python/models --long
+long: setup  ## the property tests on many more histories and payloads
+	$(BIN)/pytest tests/python/models tests/python/capture/test_hostile.py --long
+
+bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks.md
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/capture.py --captures 10000000 --write docs/benchmarks.md
 
 clean:  ## remove what the other targets made, data/ excepted
 	rm -rf $(VENV) target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

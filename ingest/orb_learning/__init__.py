@@ -4,7 +4,13 @@
 that needs DuckDB or dbt lives in submodules and is imported where it is used.
 """
 
-from orb_learning.capture import CaptureStats, Telemetry
+from orb_learning.capture import (
+    CaptureStats,
+    Telemetry,
+    current_execution,
+    instrument_pool_manager,
+    instrument_router,
+)
 from orb_learning.errors import OrbLearningError
 from orb_learning.records import (
     ErrorType,
@@ -23,4 +29,7 @@ __all__ = [
     "QualityPolicy",
     "SolutionRecord",
     "Telemetry",
+    "current_execution",
+    "instrument_pool_manager",
+    "instrument_router",
 ]

@@ -7,6 +7,7 @@ DECIMAL(38, 9).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import uuid
 from collections.abc import Mapping
@@ -20,9 +21,11 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
+    GetCoreSchemaHandler,
     JsonValue,
     StringConstraints,
 )
+from pydantic_core import core_schema
 
 NAMESPACE = uuid.UUID("6f72622d-6c65-5172-8e69-6e672d763100")
 """UUIDv5 namespace of ids derived from a host's own strings and from imported rows."""
@@ -80,7 +83,13 @@ def task_uuid(reference: object) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        return uuid.uuid5(NAMESPACE, text)
+        return _uuid5(text)
+
+
+def _uuid5(text: str) -> uuid.UUID:
+    # As `uuid.uuid5` in the namespace, which imports at each call: not while Python shuts down.
+    digest = hashlib.sha1(NAMESPACE.bytes + text.encode(), usedforsecurity=False).digest()
+    return uuid.UUID(bytes=digest[:16], version=5)
 
 
 def with_task_uuid(values: Any) -> Any:
@@ -117,8 +126,27 @@ def _to_utc(value: datetime) -> datetime:
     return value
 
 
-def _blank_to_none(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
+def _none_of_blank(value: object) -> None:
+    if not isinstance(value, str) or value.strip():
+        raise ValueError("is no text")
+
+
+class _BlankIsNone:
+    """Makes a text without a visible character null; what has one never leaves Rust."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.union_schema(
+            [
+                core_schema.str_schema(pattern=r"\S"),
+                core_schema.none_schema(),
+                core_schema.no_info_plain_validator_function(_none_of_blank),
+            ],
+            mode="left_to_right",
+            custom_error_type="string_type",
+            serialization=core_schema.simple_ser_schema("any"),
+        )
 
 
 def _known_error(value: str) -> str:
@@ -157,7 +185,7 @@ def _fits_a_line(value: object) -> object:
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-OptionalText = Annotated[Text | None, BeforeValidator(_blank_to_none)]
+OptionalText = Annotated[str | None, _BlankIsNone()]
 Time = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]

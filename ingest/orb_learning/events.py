@@ -62,7 +62,11 @@ class Event(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        defer_build=True,  # at its first use: an import builds a dozen classes that few hosts need
     )
 
     type_name: ClassVar[str]
@@ -358,7 +362,7 @@ AnyEvent = Annotated[
     Field(discriminator="event_type"),
 ]
 
-_ANY_EVENT: TypeAdapter[Event] = TypeAdapter(AnyEvent)
+_ANY_EVENT: TypeAdapter[Event] = TypeAdapter(AnyEvent, config=ConfigDict(defer_build=True))
 
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.type_name: cls

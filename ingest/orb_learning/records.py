@@ -50,7 +50,11 @@ class Record(BaseModel):
     """What every record can do."""
 
     model_config = ConfigDict(
-        extra="forbid", allow_inf_nan=False, validate_assignment=True, protected_namespaces=()
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_assignment=True,
+        protected_namespaces=(),
+        defer_build=True,
     )
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,7 +24,11 @@ from orb_learning.home import Home
 from orb_learning.staging._segments import open_segment, segment_names
 
 settings.register_profile("orb_learning", parent=settings(), deadline=None)
-settings.load_profile("orb_learning")
+settings.register_profile("long", settings.get_profile("orb_learning"), max_examples=300)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("--long") else "orb_learning")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -55,15 +55,15 @@ def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
                 return None
             fields["metadata"] = {"task_ref": reference, **(metadata or {})}
     try:
+        validate = cls.__pydantic_validator__.validate_python
         if "event_id" in fields:
-            return cast("E", cls.__pydantic_validator__.validate_python(fields))
-        # The text of an id is cheaper to make, and to check, than a `UUID`.
-        return cast(
-            "E",
-            cls.__pydantic_validator__.validate_python({"event_id": str(uuid7()), **fields}),
-        )
+            event: E = validate(fields)
+        else:
+            # The text of an id is cheaper to make, and to check, than a `UUID`.
+            event = validate({"event_id": str(uuid7()), **fields})
     except Exception:
         return None  # whatever is wrong, `build` says it
+    return event
 
 
 @functools.lru_cache(maxsize=1024)

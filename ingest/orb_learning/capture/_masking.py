@@ -9,6 +9,8 @@ the text says.
 from __future__ import annotations
 
 import hashlib
+import json
+import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -28,9 +30,12 @@ MAX_TEXT_BYTES = 8 * 1024
 CUT_TEXTS = "cut_texts"
 """The metadata key under which cut texts' lengths (bytes) and hashes (SHA-256) are kept."""
 
-_MARGIN = 512
-_DESCRIPTIONS = ("task_description", "description", "prompt")
+_MARGIN = 4 * 1024
+_LONGEST_WORD = 20
 _WITHHELD = "[withheld]"
+_MAX_PATH = 200
+# An event that is masked must stay one: these fields take a few words only.
+_WORDS = frozenset({"event_type", "project_maturity", "strictness_level"})
 
 
 class Secret(NamedTuple):
@@ -38,8 +43,8 @@ class Secret(NamedTuple):
 
     Attributes:
         hint: what a line of JSON contains wherever the pattern matches in one of its texts.
-        pattern: its named groups are the secrets; a group's name is the label that takes its
-            place, in brackets.
+        pattern: its named groups are the secrets; a group's name, up to a double underscore, is
+            the label that takes its place, in brackets.
     """
 
     hint: str
@@ -63,18 +68,25 @@ _ACCESS_TOKEN = "|".join(
         r"npm_[A-Za-z0-9]{30,}",
         r"pypi-[A-Za-z0-9_-]{30,}",
         r"hf_[A-Za-z0-9]{20,}",
-        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
     )
 )
-_NAMES = r"passw(?:or)?d|passphrase|secret|api[_-]?key|(?:access|auth|refresh)[_-]?token"
+_NAMES = (
+    r"passw(?:or)?d|passphrase|secret(?:[_-]?access)?(?:[_-]?key)?|api[_-]?key"
+    r"|(?:access|auth|refresh)[_-]?token"
+)
+# A JSON text inside another text has backslashes before its quotes.
+_QUOTE = r"\\*[\"']"
 
 SECRETS = (
     Secret(
         "PRIVATE KEY",
-        r"(?s)(?P<private_key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
-        r".*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$))",
+        r"(?s)(?P<private_key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+        r".*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)"
+        r"|[A-Za-z0-9+/=\\\s]*-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)",
     ),
-    Secret(r"://[^/\s]*@", r"[A-Za-z][A-Za-z0-9+.-]*://(?P<url_credentials>[^\s/@]+)@"),
+    # Up to the last @ before the path: a password may hold another one.
+    Secret("@", r"[A-Za-z][A-Za-z0-9+.-]*://(?P<url_credentials>[^\s/]+)@"),
     Secret("(?i:bearer)", r"(?i:\bbearer)\s+(?P<bearer_token>[A-Za-z0-9._~+/=-]{12,})"),
     # What stands in a word of its own: the tail of another word, as in `risk-`, starts none.
     Secret(
@@ -83,26 +95,22 @@ SECRETS = (
     ),
     Secret(
         f"(?i:{_NAMES}|authorization)",
-        rf"(?i:(?:{_NAMES})[\"']?\s*[:=]|authorization[\"']?\s*[:=]\s*[\"']?(?:basic|token)\s)"
-        r"\s*[\"']?(?P<secret>[^\s\"',;&]{4,})",
+        rf"(?i:(?:{_NAMES})(?:{_QUOTE})?\s*[:=]>?"
+        rf"|authorization(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?(?:basic|token)\s)\s*"
+        r"(?:[bu]?\\*\"(?P<secret__1>[^\"\n]+)\"|[bu]?\\*'(?P<secret__2>[^'\n]+)'"
+        rf"|(?:[bu]?{_QUOTE})?(?P<secret>[^\s\"',;&]{{4,}}))",
     ),
-    Secret("@", r"(?P<email>[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"),
+    Secret("@", r"(?P<email>[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)"),
 )
 """The families of secrets, in the order in which a text is searched for them."""
 
-SECRET_KEYS = frozenset(
-    {
-        *("password", "passwd", "pwd", "passphrase", "secret", "clientsecret", "credentials"),
-        *("token", "accesstoken", "authtoken", "refreshtoken", "apikey", "privatekey"),
-        *("authorization", "proxyauthorization", "cookie", "setcookie"),
-    }
+# How a metadata key ends whose value is secret whatever it is, and what it is as a whole.
+_SENSITIVE_END = (
+    r"(?:pass[_-]?word|passwd|pass[_-]?phrase|secret(?:[_-]?access)?(?:[_-]?key)?"
+    r"|(?:api|private)[_-]?key|authorization|cookie|credentials"
+    r"|(?:access|api|auth|bearer|bot|csrf|hub|id|lab|npm|refresh|session|slack)[_-]?token)"
 )
-"""Metadata keys, in lower case without separators, whose values are secret whatever they are."""
-
-_KEY_HINT = (
-    r"(?i:pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|cookie"
-    r"|private[_-]?key|credentials)[\"]:"
-)
+_SENSITIVE_KEY = "(?:token|pwd)"
 
 
 def _searcher(pattern: str) -> Callable[[str | bytes], bool]:
@@ -110,7 +118,17 @@ def _searcher(pattern: str) -> Callable[[str | bytes], bool]:
     return SchemaValidator(core_schema.str_schema(pattern=pattern)).isinstance_python
 
 
-_may_hide_a_secret = _searcher("|".join([*(secret.hint for secret in SECRETS), _KEY_HINT]))
+_may_hide_a_secret = _searcher(
+    "|".join(
+        [
+            *dict.fromkeys(secret.hint for secret in SECRETS),
+            # In a line of JSON; `_is_secret_key` is what looks at the key itself.
+            rf"(?i:{_SENSITIVE_END}|{_SENSITIVE_KEY})[_-]*\":",
+        ]
+    )
+)
+_is_hash = _searcher("^sha256:[0-9a-f]{64}$")
+_is_secret_key = _searcher(rf"(?i:{_SENSITIVE_END}|^[_-]*{_SENSITIVE_KEY})[_-]*$")
 
 
 def pseudonym(user_id: str) -> str:
@@ -139,6 +157,7 @@ class Masker:
             hash_descriptions: write only the hash of task descriptions and prompts.
         """
         self._rule = rule
+        self._within = threading.local()
         self._hash_descriptions = hash_descriptions
         self._looks_at_all = rule is not None or hash_descriptions
         self._patterns: list[tuple[Callable[[str], bool], re.Pattern[str]]] | None = None
@@ -152,7 +171,7 @@ class Masker:
         cut: dict[str, Any] = {}
         changed: dict[str, Any] = {}
         for name, value in event:
-            if value is None or name == "event_type" or isinstance(value, Enum):
+            if value is None or name in _WORDS or isinstance(value, Enum):
                 continue
             kept = self._field(name, value, cut)
             if kept is not value:
@@ -163,27 +182,27 @@ class Masker:
         return event.model_copy(update=changed) if changed else event
 
     def text(self, text: str) -> str:
-        """Return a text with every secret replaced by its label."""
-        if not text:
-            return text
-        if _may_hide_a_secret(text):
-            for may_match, pattern in self._compiled():
-                if may_match(text):
-                    text = pattern.sub(_with_label, text)
-        return self._by_the_rule(text) if self._rule is not None else text
+        """Return a text with every secret replaced by its label, the same one if it has none."""
+        kept = self._by_the_rule(self._without_secrets(text))
+        return text if kept == text else kept
 
     def value(self, value: Any, cut: dict[str, Any] | None = None, path: str = "") -> Any:
-        """Return a JSON value with every text in it masked, the same one if nothing must go."""
-        cut = {} if cut is None else cut
+        """Return a JSON value with every text in it masked, the same one if nothing must go.
+
+        Args:
+            value: any JSON value.
+            cut: takes the length and the hash of every text that is cut; without it none is.
+            path: what stands before the names under which `cut` takes them.
+        """
         if isinstance(value, str):
-            return self._cut(value, path, cut)
+            return self.text(value) if cut is None else self._cut(value, path, cut)
         if isinstance(value, Mapping):
-            items = {
-                self.text(key): self._item(key, item, cut, path) for key, item in value.items()
-            }
-            is_same = len(items) == len(value) and all(
-                key in value and item is value[key] for key, item in items.items()
-            )
+            items: dict[str, Any] = {}
+            is_same = True
+            for key, item in value.items():
+                name = _free(self.text(key), items)
+                items[name] = self._item(key, item, cut, f"{path}.{name}"[:_MAX_PATH])
+                is_same = is_same and name == key and items[name] is item
             return value if is_same else items
         if isinstance(value, list):
             found = [
@@ -197,39 +216,73 @@ class Masker:
         if name == "user_id":
             is_secret = self.text(value) != value or len(value) > MAX_TEXT_BYTES
             return pseudonym(value) if is_secret else value
-        if name in _DESCRIPTIONS and self._hash_descriptions:
-            return _hashed(value)
         if name == "payload":
-            return self.text(value)  # of a refused event, which is cut already
+            return self._payload(value)
+        if name == "task_description" and self._hash_descriptions:
+            return _hashed(value)
+        if name == "candidates":  # probabilities, whatever a tier is called
+            return value if (kept := _renamed(value, self.text)) == value else kept
         return self.value(value, cut, name)
 
-    def _item(self, key: str, item: Any, cut: dict[str, Any], path: str) -> Any:
+    def _item(self, key: str, item: Any, cut: dict[str, Any] | None, path: str) -> Any:
         if _is_secret_key(key) and item not in (None, "", True, False):
             return "[secret]"
-        if key in _DESCRIPTIONS and self._hash_descriptions and isinstance(item, str):
+        if self._hash_descriptions and _is_description(key) and isinstance(item, str | list | dict):
             return _hashed(item)
-        return self.value(item, cut, f"{path}.{key}")
+        return self.value(item, cut, path)
+
+    def _payload(self, payload: str) -> str:
+        """Mask what an import refused: a whole row of JSON, or the beginning of one."""
+        try:
+            given = json.loads(payload)
+            kept = self.value(given)
+        except (ValueError, RecursionError):
+            return _hashed(payload) if self._hash_descriptions else self.text(payload)
+        return payload if kept is given else json.dumps(kept, ensure_ascii=False)
 
     def _cut(self, text: str, path: str, cut: dict[str, Any]) -> str:
-        # A secret that lies across the cut is seen whole, and what follows costs nothing.
-        window = text[: MAX_TEXT_BYTES + _MARGIN] if len(text) > MAX_TEXT_BYTES else text
-        kept = self.text(window)
-        if len(text) * 4 > MAX_TEXT_BYTES:
-            spelled = text.encode()
-            if len(spelled) > MAX_TEXT_BYTES:
-                kept = kept.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
-                cut[self.text(path[:200])] = {
-                    "bytes": len(spelled),
-                    "sha256": hashlib.sha256(spelled).hexdigest(),
-                }
-        return text if kept == text else kept
+        is_seen_whole = len(text) <= MAX_TEXT_BYTES + _MARGIN
+        kept = self.text(text) if is_seen_whole else self._beginning(text)
+        if max(len(text), len(kept)) * 4 > MAX_TEXT_BYTES:
+            spelled = kept.encode()
+            if len(spelled) > MAX_TEXT_BYTES or not is_seen_whole:
+                kept = spelled[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+                given = text.encode()
+                cut[path] = {"bytes": len(given), "sha256": hashlib.sha256(given).hexdigest()}
+        return kept
+
+    def _beginning(self, text: str) -> str:
+        """Return a long text's beginning, masked; what follows costs nothing.
+
+        A secret that lies across the cut is seen whole thanks to the margin. At the margin's own
+        end may lie half a secret that no pattern knows, so the margin goes, even if the labels
+        before it are so short that there were room for it.
+        """
+        seen = self._without_secrets(text[: MAX_TEXT_BYTES + _MARGIN])
+        if len(seen) <= _MARGIN:
+            return _WITHHELD
+        kept = self._by_the_rule(seen)
+        return kept[:-_MARGIN] if len(kept) > _MARGIN else kept
+
+    def _without_secrets(self, text: str) -> str:
+        if _may_hide_a_secret(text):
+            for may_match, pattern in self._compiled():
+                if may_match(text):
+                    text = pattern.sub(_with_label, text)
+        return text
 
     def _by_the_rule(self, text: str) -> str:
+        if self._rule is None or not text:
+            return text
+        if getattr(self._within, "rule", False):
+            return _WITHHELD  # of an event that the rule itself captures
+        self._within.rule = True
         try:
-            kept = self._rule(text) if self._rule is not None else text
-            return str(kept.encode("utf-8", "backslashreplace"), "utf-8") or _WITHHELD
+            return str(self._rule(text).encode("utf-8", "backslashreplace"), "utf-8") or _WITHHELD
         except Exception:
             return _WITHHELD
+        finally:
+            self._within.rule = False
 
     def _compiled(self) -> list[tuple[Callable[[str], bool], re.Pattern[str]]]:
         if self._patterns is None:
@@ -243,19 +296,59 @@ class Masker:
 
 def _with_label(match: re.Match[str]) -> str:
     found = match.group()
-    label, secret = next((name, text) for name, text in match.groupdict().items() if text)
-    if secret.startswith("git@") or (label == "bearer_token" and secret.isalpha()):
-        return found  # the user that every git host has; an English word
-    begin = match.start(match.re.groupindex[label]) - match.start()
+    name, secret = next((name, text) for name, text in match.groupdict().items() if text)
+    label = name.partition("__")[0]
+    if _is_innocent(label, secret):
+        return found
+    begin = match.start(match.re.groupindex[name]) - match.start()
     return f"{found[:begin]}[{label.replace('_', '-')}]{found[begin + len(secret) :]}"
 
 
-def _is_secret_key(key: str) -> bool:
-    return key.lower().replace("_", "").replace("-", "") in SECRET_KEYS
+def _is_innocent(label: str, match: str) -> bool:
+    """Tell whether what looks like a secret is something that is written just like one."""
+    if label == "url_credentials":
+        return match == "git"  # the user that every git host has
+    if label == "bearer_token":  # "bearer authentication.": no capitals, no digits
+        words = match.replace(".", "-").replace("/", "-").split("-")
+        return all(_is_word(word) for word in words if word)
+    if label == "email":
+        user, _, host = match.partition("@")
+        first, second, *_ = host.split(".")
+        # A package and its version, "react@18.2.0", or an image of double size, "icon@2x.png".
+        is_version = first.removeprefix("v").isdigit() and second.isdigit()
+        return user == "git" or is_version or first in ("2x", "3x")
+    return False
 
 
-def _hashed(text: str) -> str:
-    return f"sha256:{_digest(text)}"
+def _is_word(text: str) -> bool:
+    return text.isalpha() and text[1:] == text[1:].lower() and len(text) <= _LONGEST_WORD
+
+
+def _is_description(key: str) -> bool:
+    return key.lower().endswith(("description", "prompt", "prompts"))
+
+
+def _renamed(items: Mapping[str, Any], text: Callable[[str], str]) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for key, item in items.items():
+        renamed[_free(text(key), renamed)] = item
+    return renamed
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """Return a name that is not taken: two keys may have come to read the same."""
+    number = len(taken)
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    return free
+
+
+def _hashed(item: Any) -> str:
+    text = item if isinstance(item, str) else json.dumps(item, sort_keys=True, ensure_ascii=False)
+    # An event may be captured again, and is then the same event.
+    return text if _is_hash(text) else f"sha256:{_digest(text)}"
 
 
 def _digest(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import resource
 import sys
@@ -15,9 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from orb_learning._types import new_id, task_uuid
-from orb_learning.capture import _scope
-from orb_learning.capture._results import told_failure
+from orb_learning._types import new_id
+from orb_learning.capture import _known, _scope
+from orb_learning.capture._results import named_task, told_failure, told_outcome
+from orb_learning.capture._watching import Call, watched
 from orb_learning.events import RoutingDecision, RoutingOutcome
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MEBIBYTE = 1024 * 1024
+_STATM = Path("/proc/self/statm")
 _running: ContextVar[Execution | None]
 
 
@@ -90,36 +90,35 @@ class Execution:
         """Return the function, each of whose calls is an execution of its own.
 
         Inside, `current_execution()` is the object to set results on.
+
+        Args:
+            function: a function or coroutine function, a generator function of either kind, or
+                one that returns a coroutine or a future.
         """
-        if inspect.iscoroutinefunction(function):
 
-            @functools.wraps(function)
-            async def awaitable(*args: P.args, **kwargs: P.kwargs) -> Any:
-                async with Execution(self._telemetry, self._decision):
-                    return await function(*args, **kwargs)
+        def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+            return _DecoratedCall(Execution(self._telemetry, self._decision))
 
-            return awaitable  # type: ignore[return-value]  # R is the coroutine that it returns
-
-        @functools.wraps(function)
-        def plain(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Execution(self._telemetry, self._decision):
-                return function(*args, **kwargs)
-
-        return plain
+        wrapper: Callable[P, R] = watched(function, begin)
+        return wrapper
 
     def _begin(self) -> None:
-        given = self._decision.get("task_id", self._decision.get("id"))
-        try:
-            self.task_id = new_id() if given is None else task_uuid(given)
-        except Exception:  # the hook refuses it, and says why
-            self.task_id = new_id()
+        for name in self._said():  # by an earlier block
+            delattr(self, name)
+        named = named_task(self._decision)
+        is_named = any(self._decision.get(key) is not None for key in ("task_id", "id"))
+        self.task_id = named or new_id()
         self._outer = (_scope.current(), _running.get())
-        self._scope = _scope.TaskScope(self.task_id, depth=1)
-        _scope.enter(self._scope)
-        _running.set(self)
-        self._telemetry.record(
-            RoutingDecision, self._decision, {} if given is not None else {"task_id": self.task_id}
+        self._has_ended = False
+        decision = self._telemetry.record(
+            RoutingDecision, self._decision, {} if is_named else {"task_id": self.task_id}
         )
+        self._attempt = decision.attempt if decision is not None else None
+        self._scope = _scope.TaskScope(
+            self.task_id, decision=decision, attempts=(self._attempt or 1) - 1, depth=1
+        )
+        _known.remember(self.task_id, self._scope)
+        self._enter()
         self._held_mb = _held_mb()
         self._peak_mb = _peak_mb()
         self._cpu = time.process_time()
@@ -130,18 +129,35 @@ class Execution:
             "duration_seconds": time.monotonic() - self._began,
             "cpu_time_seconds": time.process_time() - self._cpu,
             "peak_memory_mb": self._most_memory(),
+            "attempt": max(self._attempt or 0, self._scope.attempt or 0) or None,
         }
-        outer_scope, outer_run = self._outer
         self._scope.depth -= 1
-        _scope.enter(outer_scope)
-        _running.set(outer_run)
-        told = {name: value for name, value in vars(self).items() if name[:1] != "_"}
-        ended = {"success": True} if error is None else told_failure(error)
-        # What the block says wins, but for the success of a block that failed.
-        if error is not None:
-            told.pop("success", None)
-        attempt = {"attempt": said} if (said := self._decision.get("attempt")) else {}
-        self._telemetry.record(RoutingOutcome, {**measured, **ended, **attempt, **told}, {})
+        self._has_ended = True
+        self._leave()
+        said = {name: value for name, value in self._said().items() if value is not None}
+        if error is None:
+            ended = told_outcome(said)
+        else:
+            # What the block says wins, but for the success of a block that failed.
+            ended = {**told_failure(error), **said, "success": False}
+        self._telemetry.record(RoutingOutcome, {**measured, **ended}, {})
+
+    def _enter(self) -> None:
+        _scope.enter(self._scope)
+        _running.set(self)
+
+    def _leave(self) -> None:
+        """Let what is around the block be current again, unless another block is."""
+        if _running.get() is not self:
+            return
+        scope, run = self._outer
+        while run is not None and run._has_ended:  # the blocks of two generators may overlap
+            scope, run = run._outer
+        _scope.enter(scope)
+        _running.set(run)
+
+    def _said(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name[:1] != "_"}
 
     def _most_memory(self) -> float | None:
         peak = _peak_mb()
@@ -151,6 +167,26 @@ class Execution:
         if now is None or self._held_mb is None:
             return peak
         return max(now, self._held_mb)
+
+
+class _DecoratedCall:
+    """A decorated function's call, as a block around it."""
+
+    def __init__(self, run: Execution) -> None:
+        self._run = run
+        run._begin()
+
+    def leave(self) -> None:
+        self._run._leave()
+
+    def enter(self) -> None:
+        self._run._enter()
+
+    def returned(self, result: object) -> None:
+        self._run._end(None)
+
+    def failed(self, error: BaseException) -> None:
+        self._run._end(error)
 
 
 _running = ContextVar("orb_learning_execution", default=None)
@@ -169,7 +205,7 @@ def _peak_mb() -> float:
 def _held_mb() -> float | None:
     """Return the mebibytes that the process holds now; None where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+        pages = int(_STATM.read_bytes().split()[1])
     except (OSError, ValueError, IndexError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / _MEBIBYTE

@@ -7,7 +7,7 @@ the bus handlers that those run, and stays apart between tasks that run at the s
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from orb_learning._types import new_id
@@ -24,7 +24,9 @@ class TaskScope:
         decision: the newest routing decision, once there is one.
         attempts: how many attempts have begun to run.
         depth: how many wrapped calls are running inside each other.
-        is_answered: whether the attempt that runs now has an outcome.
+        is_answered: whether a bus has told how the attempt ended that runs now.
+        answered_to: the links that have heard it; one message may reach several.
+        ended: the last attempt whose end a pool manager's call has told, and its success.
     """
 
     task_id: UUID
@@ -33,11 +35,22 @@ class TaskScope:
     attempts: int = 0
     depth: int = 0
     is_answered: bool = False
+    answered_to: set[object] = field(default_factory=set)
+    ended: tuple[int, bool] | None = None
 
     @property
     def attempt(self) -> int | None:
         """The attempt that runs, where it must be said because it is not the first."""
         return self.attempts if self.attempts > 1 else None
+
+    def takes_answer(self, link: object) -> bool:
+        """Take an outcome heard on a link; tell whether it is the attempt's, which has only one."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.answered_to.clear()
+        is_first = link not in self.answered_to
+        self.answered_to.add(link)
+        return is_first
 
 
 _current: ContextVar[TaskScope | None] = ContextVar("orb_learning_task", default=None)
@@ -58,6 +71,8 @@ def decided(decision: RoutingDecision) -> None:
     scope = _current.get()
     if scope is not None and scope.task_id == decision.task_id:
         scope.decision = decision
+        if not scope.attempts:  # nothing else tells when the next attempt begins
+            scope.is_answered = False
     elif scope is None or not scope.depth:
         _current.set(TaskScope(decision.task_id, decision=decision))
 

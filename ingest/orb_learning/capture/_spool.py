@@ -81,7 +81,7 @@ class SpoolWriter:
         # that a thread about to write to it can never hit a file of the host's.
         self._fd = _NO_SEGMENT
         self._kept_fd = _NO_SEGMENT
-        self._segment_bytes = 0
+        self._full_at = 0  # counted in `written_bytes`
         self._check_at = _NEVER
         _writers.add(self)
 
@@ -96,7 +96,7 @@ class SpoolWriter:
         fd = self._fd
         if (
             fd < 0
-            or self._segment_bytes + size > self._max_segment_bytes
+            or self.written_bytes + size > self._full_at
             or time.monotonic() >= self._check_at
         ):
             self._append_with_care(data)
@@ -106,7 +106,6 @@ class SpoolWriter:
         except OSError:
             is_whole = False
         if is_whole:
-            self._segment_bytes += size
             self.written_bytes += size
             self.lines += 1
         else:
@@ -145,7 +144,7 @@ class SpoolWriter:
         try:
             # Removed with its directory, the segment would swallow the line.
             is_in_place = os.fstat(fd).st_nlink > 0
-            if is_in_place and self._segment_bytes + len(data) <= self._max_segment_bytes:
+            if is_in_place and self.written_bytes + len(data) <= self._full_at:
                 _write(fd, data)
                 self._stored(data)
                 return True
@@ -188,7 +187,6 @@ class SpoolWriter:
                 self._force()
                 self._synced_at = now
             self._check_at = min(self._check_at, self._synced_at + self._fsync_interval)
-        self._segment_bytes += len(data)
         self.written_bytes += len(data)
         self.lines += 1
 
@@ -215,12 +213,11 @@ class SpoolWriter:
             finally:
                 os.close(fd)
         self._fd = self._kept_fd
-        self._segment_bytes = 0
+        self._full_at = self.written_bytes + self._max_segment_bytes
 
     def _end_segment(self) -> None:
         fd = self._fd
         self._fd = _NO_SEGMENT
-        self._segment_bytes = 0
         if fd < 0:
             return
         try:
@@ -277,7 +274,6 @@ class SpoolWriter:
         self._lock = threading.RLock()
         self._is_busy = False
         self._fd = self._kept_fd = _NO_SEGMENT
-        self._segment_bytes = 0
         if kept >= 0:
             os.close(kept)
 

@@ -20,6 +20,7 @@ from orb_learning.events import (
     Event,
     ExecutionRecorded,
     Feedback,
+    InvalidEvent,
     Outcome,
     PoolExecutionComplete,
     PoolExecutionStart,
@@ -41,6 +42,16 @@ WARN_EVERY_SECONDS = 60.0
 MAX_RECORDED_POOLS = 10_000
 
 E = TypeVar("E", bound=Event)
+
+_HOOKED: tuple[type[Event], ...] = (
+    RoutingDecision,
+    RoutingOutcome,
+    PoolExecutionStart,
+    PoolExecutionComplete,
+    Feedback,
+    ExecutionRecorded,
+    InvalidEvent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,9 @@ class Telemetry:
             fsync_interval_seconds=fsync_interval_seconds,
         )
         self._masker = Masker(mask, hash_descriptions=hash_descriptions)
+        self._has_work = self._masker.has_work
+        for event in _HOOKED:
+            event.model_rebuild()  # now, and not within the first call of a hook
         self._quarantined = 0
         self._dropped = 0
         self._warned_at = float("-inf")
@@ -232,10 +246,17 @@ class Telemetry:
                 it, or if the bus has no such enum.
 
         Returns:
-            the link, whose `close()` ends both.
+            the link, whose `close()` ends both; the same one if the bus is subscribed already.
+
+        Raises:
+            InstrumentationError: the bus has no `subscribe()`, or refuses; or its `subscribe()` is
+                a coroutine and no event loop is running.
         """
         from orb_learning.capture._bus import BusLink
 
+        for link in self._links:
+            if link.bus is bus:
+                return link
         link = BusLink(self, bus, message_types, publish)
         self._links = (*self._links, link)
         return link
@@ -281,8 +302,8 @@ class Telemetry:
             event = direct(cls, given, fields)
             if event is None:
                 event = build(cls, given, fields)
-            line = event.to_line()
-            if self._masker.has_work(line):
+            line = event.__pydantic_serializer__.to_json(event)
+            if self._has_work(line):
                 event = self._masker.masked(event)
                 line = event.to_line()
             if len(line) >= MAX_LINE_BYTES:
@@ -302,7 +323,7 @@ class Telemetry:
                 raise
             self._drop(error)
             return None
-        if cls is RoutingDecision or self._links:
+        if cls is RoutingDecision or cls is Event or self._links:
             self._follow_up(event)
         return event
 

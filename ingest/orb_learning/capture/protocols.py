@@ -1,7 +1,8 @@
 """What the hooks expect of a host's own objects: a router, a pool manager, a message bus.
 
 A host's classes need not name these protocols, only have these methods. Every method may be a
-coroutine function or a plain one.
+coroutine function, a plain one, one that returns a coroutine or a future, or a generator function
+of either kind.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class PoolManager(Protocol):
 
         Returns:
             the outcome: a mapping or an object with `success` or `status`, and whatever else it
-            knows of `PoolExecutionComplete`. Anything else counts as a success.
+            knows of `PoolExecutionComplete`; or the status alone, as a word, a bool or an enum's
+            member. Without an error, anything else counts as a success.
 
         Raises:
             Exception: of any kind; it is recorded as a failure and raised again unchanged.

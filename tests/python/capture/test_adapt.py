@@ -29,6 +29,7 @@ from orb_learning.capture._adapt import (
     json_value,
     spellings,
     to_values,
+    truth_of,
 )
 from orb_learning.events import (
     EVENT_TYPES,
@@ -396,3 +397,19 @@ def test_a_pool_is_not_a_spelling_where_there_is_no_pool_type():
         "pool_id": "p",
     }
     assert to_values(Feedback, [{"pool": "swarm"}]) == {"metadata": {"pool": "swarm"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        (True, True),
+        (False, False),
+        (Enum("Status", {"DONE": "Completed "}).DONE, True),
+        ("cancelled", False),
+        ("queued", None),
+        (1, None),
+        (None, None),
+    ],
+)
+def test_a_status_says_success_failure_or_neither(said, known):
+    assert truth_of(said) is known

@@ -38,7 +38,11 @@ def writer(spool):
 
 @pytest.fixture
 def open_files() -> Callable[[], int]:
-    return lambda: len(list(Path("/proc/self/fd").iterdir()))
+    def count() -> int:
+        gc.collect()  # the writers of other tests
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    return count
 
 
 def segment(spool: Path, name: str) -> Segment:
@@ -552,5 +556,32 @@ def test_a_segment_that_cannot_be_forced_to_the_disk_is_closed_all_the_same(
         writer.close()
     assert all(is_sealed(spool, name) for name in segment_names(spool))
     del writer
-    gc.collect()
+    assert open_files() == before
+
+
+def test_a_write_that_fails_when_the_segment_is_looked_at_goes_to_another_one(
+    spool, writer, disk, monkeypatch, lines_in
+):
+    monkeypatch.setattr(_spool, "RECHECK_SECONDS", 0)
+    writer.append(b"1")
+    real = os.write
+
+    def once(fd: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", real)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", once)
+    writer.append(b"2")
+    assert len(segment_names(spool)) == 2
+    assert lines_in(spool) == [b"1", b"2"]
+
+
+def test_a_spool_that_cannot_be_closed_to_others_is_not_written(spool, writer, disk, open_files):
+    spool.mkdir(parents=True)
+    spool.chmod(0o755)
+    spool.parent.chmod(0o755)
+    before = open_files()
+    disk.fail(os, "fchmod", errno.EPERM)
+    with pytest.raises(SpoolWriteError, match="Operation not permitted"):
+        writer.append(b"1")
     assert open_files() == before

@@ -693,3 +693,18 @@ def test_warnings_are_held_back_for_a_minute(telemetry, monkeypatch, caplog):
     assert caplog.messages == [told, told]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     assert telemetry.stats().quarantined == 5
+
+
+def test_a_name_for_a_task_beside_metadata_that_is_none_is_refused(call, refusal):
+    assert call("capture_routing_outcome", task_id="ticket-7", success=True, metadata=[1]) is None
+    assert "metadata: " in refusal().reason
+
+
+def test_what_fails_after_an_event_is_stored_never_reaches_the_host(telemetry, only, caplog):
+    class Link:
+        def announce(self, *_: object) -> None:
+            raise RuntimeError
+
+    telemetry._links = (Link(),)
+    assert telemetry.capture_routing_outcome_sync(task_id=TASK, success=True) == only()
+    assert caplog.messages[0].startswith("cannot announce an event")
