@@ -423,7 +423,7 @@ def report(calls: int, rounds: int, kills: int, captures: int) -> str:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=40_000, help="calls in a round")
+    parser.add_argument("--calls", type=int, default=20_000, help="calls in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kills", type=int, default=300, help="calls before the kill")
     parser.add_argument("--captures", type=int, default=0, help="captures to watch memory over")

@@ -39,7 +39,10 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 
 _SUCCEEDED = {"completed", "complete", "success", "succeeded", "ok", "done", "passed"}
-_FAILED = {"failed", "failure", "error", "timeout", "cancelled", "canceled", "crashed", "rejected"}
+_FAILED = {
+    *("failed", "failure", "error", "errored", "crashed", "rejected", "incomplete"),
+    *("timeout", "timed_out", "cancelled", "canceled", "aborted", "killed", "interrupted"),
+}
 
 
 @functools.cache
@@ -146,8 +149,8 @@ def as_mapping(source: object) -> Mapping[str, Any]:
         raise TypeError(f"expected an object with fields, not the class {source.__name__}")
     if dataclasses.is_dataclass(source):
         return {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
-    if hasattr(source, "_asdict"):
-        return dict(source._asdict())
+    if hasattr(type(source), "_asdict"):
+        return dict(cast("Any", source)._asdict())
     if names := _public_attributes(source):
         return {name: getattr(source, name) for name in names}
     if hasattr(source, "__dict__"):
@@ -199,6 +202,17 @@ def json_value(value: object, characters: int = MAX_METADATA_CHARACTERS) -> Any:
     return _Nearest(characters).json(value, 0)
 
 
+def _has_named_fields(value: object) -> bool:
+    """Tell whether an object has fields that its own text would only run together."""
+    if isinstance(value, type):
+        return False
+    return (
+        dataclasses.is_dataclass(value)
+        or isinstance(value, BaseModel)
+        or hasattr(type(value), "_asdict")
+    )
+
+
 class _Nearest:
     """One walk over an object, which stops when its JSON has so many characters."""
 
@@ -219,9 +233,13 @@ class _Nearest:
             if isinstance(value, Mapping):
                 items = itertools.islice(value.items(), self._left)
                 return {self._text(key): self.json(item, depth + 1) for key, item in items}
+            if _has_named_fields(value):
+                return self._container(dict(as_mapping(value)), depth + 1)
             if isinstance(value, list | tuple | set | frozenset):
                 return [self.json(item, depth + 1) for item in itertools.islice(value, self._left)]
-        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        elif isinstance(value, Mapping | list | tuple | set | frozenset) or _has_named_fields(
+            value
+        ):
             return "..."  # its own text may take forever: a shared item is spelled at every use
         return self._scalar(value)
 

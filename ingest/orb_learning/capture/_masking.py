@@ -13,10 +13,15 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import SchemaValidator, core_schema
-
+from orb_learning.capture._secrets import (
+    SECRETS,
+    is_secret_key,
+    may_hide_a_secret,
+    searcher,
+    with_label,
+)
 from orb_learning.events import Event
 
 if TYPE_CHECKING:
@@ -31,104 +36,13 @@ CUT_TEXTS = "cut_texts"
 """The metadata key under which cut texts' lengths (bytes) and hashes (SHA-256) are kept."""
 
 _MARGIN = 4 * 1024
-_LONGEST_WORD = 20
 _WITHHELD = "[withheld]"
 _MAX_PATH = 200
 # An event that is masked must stay one: these fields take a few words only.
 _WORDS = frozenset({"event_type", "project_maturity", "strictness_level"})
 
 
-class Secret(NamedTuple):
-    """One family of secrets.
-
-    Attributes:
-        hint: what a line of JSON contains wherever the pattern matches in one of its texts.
-        pattern: its named groups are the secrets; a group's name, up to a double underscore, is
-            the label that takes its place, in brackets.
-    """
-
-    hint: str
-    pattern: str
-
-
-_API_KEY = "|".join(
-    (
-        r"sk-[A-Za-z0-9_-]{16,}",
-        r"[rps]k_(?:live|test)_[A-Za-z0-9]{10,}",
-        r"AIza[A-Za-z0-9_-]{30,}",
-        r"(?:AKIA|ASIA)[A-Z0-9]{16}",
-    )
-)
-_ACCESS_TOKEN = "|".join(
-    (
-        r"gh[pousr]_[A-Za-z0-9]{16,}",
-        r"github_pat_[A-Za-z0-9_]{16,}",
-        r"glpat-[A-Za-z0-9_-]{16,}",
-        r"xox[a-z]-[A-Za-z0-9-]{10,}",
-        r"npm_[A-Za-z0-9]{30,}",
-        r"pypi-[A-Za-z0-9_-]{30,}",
-        r"hf_[A-Za-z0-9]{20,}",
-        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-    )
-)
-_NAMES = (
-    r"passw(?:or)?d|passphrase|secret(?:[_-]?access)?(?:[_-]?key)?|api[_-]?key"
-    r"|(?:access|auth|refresh)[_-]?token"
-)
-# A JSON text inside another text has backslashes before its quotes.
-_QUOTE = r"\\*[\"']"
-
-SECRETS = (
-    Secret(
-        "PRIVATE KEY",
-        r"(?s)(?P<private_key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
-        r".*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)"
-        r"|[A-Za-z0-9+/=\\\s]*-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)",
-    ),
-    # Up to the last @ before the path: a password may hold another one.
-    Secret("@", r"[A-Za-z][A-Za-z0-9+.-]*://(?P<url_credentials>[^\s/]+)@"),
-    Secret("(?i:bearer)", r"(?i:\bbearer)\s+(?P<bearer_token>[A-Za-z0-9._~+/=-]{12,})"),
-    # What stands in a word of its own: the tail of another word, as in `risk-`, starts none.
-    Secret(
-        f"{_API_KEY}|{_ACCESS_TOKEN}",
-        f"(?:^|[^A-Za-z0-9])(?:(?P<api_key>{_API_KEY})|(?P<access_token>{_ACCESS_TOKEN}))",
-    ),
-    Secret(
-        f"(?i:{_NAMES}|authorization)",
-        rf"(?i:(?:{_NAMES})(?:{_QUOTE})?\s*[:=]>?"
-        rf"|authorization(?:{_QUOTE})?\s*[:=]\s*(?:{_QUOTE})?(?:basic|token)\s)\s*"
-        r"(?:[bu]?\\*\"(?P<secret__1>[^\"\n]+)\"|[bu]?\\*'(?P<secret__2>[^'\n]+)'"
-        rf"|(?:[bu]?{_QUOTE})?(?P<secret>[^\s\"',;&]{{4,}}))",
-    ),
-    Secret("@", r"(?P<email>[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)"),
-)
-"""The families of secrets, in the order in which a text is searched for them."""
-
-# How a metadata key ends whose value is secret whatever it is, and what it is as a whole.
-_SENSITIVE_END = (
-    r"(?:pass[_-]?word|passwd|pass[_-]?phrase|secret(?:[_-]?access)?(?:[_-]?key)?"
-    r"|(?:api|private)[_-]?key|authorization|cookie|credentials"
-    r"|(?:access|api|auth|bearer|bot|csrf|hub|id|lab|npm|refresh|session|slack)[_-]?token)"
-)
-_SENSITIVE_KEY = "(?:token|pwd)"
-
-
-def _searcher(pattern: str) -> Callable[[str | bytes], bool]:
-    # Rust's engine, which pydantic brings along; `isinstance_python` neither raises nor copies.
-    return SchemaValidator(core_schema.str_schema(pattern=pattern)).isinstance_python
-
-
-_may_hide_a_secret = _searcher(
-    "|".join(
-        [
-            *dict.fromkeys(secret.hint for secret in SECRETS),
-            # In a line of JSON; `_is_secret_key` is what looks at the key itself.
-            rf"(?i:{_SENSITIVE_END}|{_SENSITIVE_KEY})[_-]*\":",
-        ]
-    )
-)
-_is_hash = _searcher("^sha256:[0-9a-f]{64}$")
-_is_secret_key = _searcher(rf"(?i:{_SENSITIVE_END}|^[_-]*{_SENSITIVE_KEY})[_-]*$")
+_is_hash = searcher("^sha256:[0-9a-f]{64}$")
 
 
 def pseudonym(user_id: str) -> str:
@@ -164,7 +78,7 @@ class Masker:
 
     def has_work(self, line: bytes) -> bool:
         """Tell whether an event with this line must pass `masked` before it is written."""
-        return self._looks_at_all or len(line) > MAX_TEXT_BYTES or _may_hide_a_secret(line)
+        return self._looks_at_all or len(line) > MAX_TEXT_BYTES or may_hide_a_secret(line)
 
     def masked(self, event: E) -> E:
         """Return the event without what must not be written, the same one if nothing must go."""
@@ -225,7 +139,7 @@ class Masker:
         return self.value(value, cut, name)
 
     def _item(self, key: str, item: Any, cut: dict[str, Any] | None, path: str) -> Any:
-        if _is_secret_key(key) and item not in (None, "", True, False):
+        if is_secret_key(key) and item not in (None, "", True, False):
             return "[secret]"
         if self._hash_descriptions and _is_description(key) and isinstance(item, str | list | dict):
             return _hashed(item)
@@ -265,10 +179,10 @@ class Masker:
         return kept[:-_MARGIN] if len(kept) > _MARGIN else kept
 
     def _without_secrets(self, text: str) -> str:
-        if _may_hide_a_secret(text):
+        if may_hide_a_secret(text):
             for may_match, pattern in self._compiled():
                 if may_match(text):
-                    text = pattern.sub(_with_label, text)
+                    text = pattern.sub(with_label, text)
         return text
 
     def _by_the_rule(self, text: str) -> str:
@@ -289,39 +203,9 @@ class Masker:
             import re2
 
             self._patterns = [
-                (_searcher(secret.hint), re2.compile(secret.pattern)) for secret in SECRETS
+                (searcher(secret.hint), re2.compile(secret.pattern)) for secret in SECRETS
             ]
         return self._patterns
-
-
-def _with_label(match: re.Match[str]) -> str:
-    found = match.group()
-    name, secret = next((name, text) for name, text in match.groupdict().items() if text)
-    label = name.partition("__")[0]
-    if _is_innocent(label, secret):
-        return found
-    begin = match.start(match.re.groupindex[name]) - match.start()
-    return f"{found[:begin]}[{label.replace('_', '-')}]{found[begin + len(secret) :]}"
-
-
-def _is_innocent(label: str, match: str) -> bool:
-    """Tell whether what looks like a secret is something that is written just like one."""
-    if label == "url_credentials":
-        return match == "git"  # the user that every git host has
-    if label == "bearer_token":  # "bearer authentication.": no capitals, no digits
-        words = match.replace(".", "-").replace("/", "-").split("-")
-        return all(_is_word(word) for word in words if word)
-    if label == "email":
-        user, _, host = match.partition("@")
-        first, second, *_ = host.split(".")
-        # A package and its version, "react@18.2.0", or an image of double size, "icon@2x.png".
-        is_version = first.removeprefix("v").isdigit() and second.isdigit()
-        return user == "git" or is_version or first in ("2x", "3x")
-    return False
-
-
-def _is_word(text: str) -> bool:
-    return text.isalpha() and text[1:] == text[1:].lower() and len(text) <= _LONGEST_WORD
 
 
 def _is_description(key: str) -> bool:

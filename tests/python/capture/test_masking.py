@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +17,8 @@ from hypothesis import strategies as st
 
 from orb_learning import Telemetry
 from orb_learning._types import task_uuid
-from orb_learning.capture._masking import (
-    _SENSITIVE_END,
-    _SENSITIVE_KEY,
-    CUT_TEXTS,
-    MAX_TEXT_BYTES,
-    SECRETS,
-    Masker,
-    pseudonym,
-)
+from orb_learning.capture._masking import CUT_TEXTS, MAX_TEXT_BYTES, Masker, pseudonym
+from orb_learning.capture._secrets import SECRETS, SENSITIVE_END, SENSITIVE_KEY
 from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.events import (
     EVENT_TYPES,
@@ -433,7 +427,7 @@ _texts = (
     .map("".join)
     .filter(lambda text: text.isascii() or text.encode("utf-8", "replace").decode() == text)
 )
-_keys = _texts | st.from_regex(f"(?i:{_SENSITIVE_END}|{_SENSITIVE_KEY})[_-]*", fullmatch=True)
+_keys = _texts | st.from_regex(f"(?i:{SENSITIVE_END}|{SENSITIVE_KEY})[_-]*", fullmatch=True)
 
 
 @given(text=_texts)
@@ -660,14 +654,16 @@ def test_what_the_hosts_rule_returns_can_always_be_stored(home, only):
     assert only().error_message == "x\\ud800"
 
 
-def test_a_rule_that_captures_events_itself_ends(home, only):
+def test_a_text_is_withheld_from_an_event_that_the_rule_itself_captures(home, events_in):
     def rule(text: str) -> str:
         telemetry.capture_sync(outcome(error_message=text))
-        return text
+        return f"{text}!"
 
     with Telemetry(home.root, mask=rule) as telemetry:
         telemetry.capture_sync(outcome(error_message="x"))
-        assert (telemetry.stats().captured, telemetry.stats().dropped) == (2, 0)
+        telemetry.capture_sync(outcome(error_message="y"))
+    texts = [event.error_message for event in events_in(home.spool)]
+    assert texts == ["[withheld]", "x!", "[withheld]", "y!"]
 
 
 @pytest.mark.parametrize(
@@ -685,7 +681,7 @@ def test_the_hosts_rule_sees_a_long_text_up_to_a_margin_behind_the_cut(rule, kep
 
 RULES: list[Callable[[str], str]] = [
     lambda text: "[x]",
-    lambda text: "x" * 9000,
+    lambda text: text * 3,
     str.upper,
     str.swapcase,
     _raise,
@@ -714,6 +710,7 @@ def _hash(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+LOGIN = "alice:hunter2"
 PLAN = "a plan that nobody may read"
 
 
@@ -853,3 +850,48 @@ def test_a_masked_event_is_a_copy_and_the_hosts_own_stays_whole():
     assert masked.metadata == {"a": ["[email]"], "b": {"c": 1}}
     assert event.metadata == metadata
     assert masked.event_id == event.event_id
+
+
+# What a refused event shows
+
+
+@dataclass
+class _Plan:
+    task_id: str
+    task_description: str
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda hooks: hooks.capture_feedback_sync(_Plan("t", PLAN)),
+        lambda hooks: hooks.capture_routing_outcome_sync(
+            RoutingDecision(
+                task_id=TASK, task_type="x", repo="y", model_tier="z", task_description=PLAN
+            )
+        ),
+        lambda hooks: hooks.capture_feedback_sync(
+            feedback_type="x", metadata={"a": _Plan("t", PLAN)}
+        ),
+    ],
+)
+def test_the_description_of_a_refused_object_is_hashed_too(hashing, hook, only):
+    assert hook(hashing) is None
+    assert PLAN not in only().payload
+    assert _hash(PLAN) in only().payload
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "rating": 9,
+            "a": ["x" * 15_900 + " sk-" + "a" * 96, "y" * 16_728, f"https://{LOGIN}@x.com"],
+        },
+        {"rating": "x" * 4060 + f" https://{LOGIN}@example.com"},
+    ],
+)
+def test_no_half_of_a_secret_is_left_at_a_cut(telemetry, only, given):
+    assert telemetry.capture_feedback_sync(given, feedback_type="x") is None
+    assert "alice" not in only().payload
+    assert "alice" not in only().reason
