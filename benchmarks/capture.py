@@ -276,7 +276,7 @@ def timed(record: Record, calls: int) -> list[int]:
 
 def run(name: str, threads: int, calls: int) -> None:
     """Measure one contender in this process and print the figures."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         contender = CONTENDERS[name](Path(folder))
         timed(contender.recorder(), calls // 10 + 100)
         gate = threading.Barrier(threads + 1)
@@ -338,7 +338,7 @@ def memory(captures: int) -> tuple[float, float]:
     from orb_learning import Telemetry
 
     held = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         telemetry = Telemetry(folder)
         for part in range(10):
             for _ in range(captures // 10):
