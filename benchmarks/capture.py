@@ -425,7 +425,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=20_000, help="calls in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--kills", type=int, default=300, help="calls before the kill")
+    parser.add_argument("--kills", type=int, default=350, help="calls before the kill")
     parser.add_argument("--captures", type=int, default=0, help="captures to watch memory over")
     parser.add_argument("--write", type=Path, help="the document whose section is replaced")
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
