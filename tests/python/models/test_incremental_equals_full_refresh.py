@@ -24,6 +24,7 @@ PARTIAL_SELECTIONS = (
     "executions tier_performance",
     "tasks feedback pool_performance",
     "int_execution_days solution_patterns",
+    "int_execution_days quality_trend",
     "executions int_execution_days",
 )
 """What a kill between two models, or a person in a hurry, leaves half built."""
