@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long bench-capture clean
+.PHONY: help setup demo test lint typecheck unit fixture long bench-capture bench-serving clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dbt,dev]'
 	touch $@
 
+# What semantic search needs is large; only the checks and its benchmark install it. pip alone picks
+# a build of torch for the processor where the index offers one.
+$(VENV)/.ready-embeddings: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embeddings]'
+	touch $@
+
 demo: setup  ## simulate an orchestrator, refresh, show the report
 	$(BIN)/orb-learning demo
 
@@ -29,12 +35,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint models
 
-typecheck: setup
+typecheck: setup $(VENV)/.ready-embeddings
 	$(BIN)/mypy
 
-unit: setup
+unit: setup $(VENV)/.ready-embeddings
 	$(BIN)/pytest --cov --cov-report=term-missing
-	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*'
+	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*,*/serving/*,*/embeddings/*'
 
 # As a dbt user would: an empty home first, then a small history, tests and docs.
 fixture: setup
@@ -52,6 +58,10 @@ long: setup  ## the property tests on many more histories and payloads
 bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/capture.py --captures 10000000 --write docs/benchmarks.md
+
+bench-serving: setup $(VENV)/.ready-embeddings  ## time reads, searches and embeddings, into docs/benchmarks.md
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/serving.py --write docs/benchmarks.md
 
 clean:  ## remove what the other targets made, data/ excepted
 	rm -rf $(VENV) target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,12 +1,25 @@
-"""What the benchmarks share: the machine's description, tables, and their place in the docs."""
+"""What the benchmarks share: processes, clocks, tables, and the tables' place in the docs."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+WARM_UP = 5
+CALLS = 100
+
+PATIENT = 600.0
+"""Seconds before a read is given up: a slow one shall be measured, not interrupted."""
 
 
 def machine() -> str:
@@ -44,3 +57,47 @@ def write_section(document: Path, name: str, text: str) -> None:
     if not mark or not last:
         raise ValueError(f"{document} has no section {begin} … {end}")
     document.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def percentile(times: Sequence[float], share: float) -> float:
+    """Return the time within which that share of the calls had returned."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def milliseconds(times: Sequence[float]) -> list[str]:
+    """Return the cells p50 and p95, in milliseconds, of times in seconds."""
+    return [f"{percentile(times, share) * 1000:,.1f}" for share in (0.5, 0.95)]
+
+
+def megabytes(size: float) -> str:
+    """Return a cell for a number of bytes."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def alone(work: Callable[..., T], *arguments: Any) -> T:
+    """Run something in a fresh process of its own, so that nothing is warm and memory is its."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(work, *arguments).result()
+
+
+def seeded(seed: int) -> random.Random:
+    """Return chance that is the same in each run."""
+    return random.Random(seed)  # noqa: S311
+
+
+async def timed(
+    call: Callable[[random.Random], Awaitable[Any]], calls: int = CALLS
+) -> tuple[list[float], float]:
+    """Return how many seconds each call took, and the rows that one returned on average."""
+    chance = seeded(7)
+    for _ in range(WARM_UP):
+        await call(chance)
+    times, rows = [], 0
+    for _ in range(calls):
+        begin = time.perf_counter()
+        found = await call(chance)
+        times.append(time.perf_counter() - begin)
+        assert found is not None
+        rows += len(found) if isinstance(found, list) else 1
+    return times, rows / calls

@@ -31,6 +31,12 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
     return connection
 
 
+def literal(text: str | Path) -> str:
+    """Return a text as a literal of SQL, for the statements that take no parameters."""
+    quoted = str(text).replace("'", "''")
+    return f"'{quoted}'"
+
+
 def explained(error: duckdb.Error, path: Path) -> OrbLearningError:
     """Return the error that says what to do about a DuckDB file that does not open."""
     text = str(error)

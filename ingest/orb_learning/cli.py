@@ -201,6 +201,41 @@ def refresh(
 
 
 @app.command()
+def embed(
+    context: typer.Context,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most so many texts, the newest first.")
+    ] = 10_000,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ORB_LEARNING_EMBEDDING_MODEL",
+            show_default="all-MiniLM-L6-v2, from an installed package",
+            help="A directory with a sentence-transformers model, or its name on the hub.",
+        ),
+    ] = None,
+) -> None:
+    """Embed what was executed, for similarity search.
+
+    Each distinct content is embedded once. Refreshes go on meanwhile; the next one publishes the
+    vectors. Needs the extra `embeddings`.
+
+    `orb-learning embed --limit 1000`
+    """
+    from orb_learning.embeddings import embed as run_embed
+
+    with _progress("texts") as advance:
+        report = run_embed(
+            context.obj, embedding_batch_limit=limit, model=model, on_progress=advance
+        )
+    out.print(
+        f"embedded {report.embedded:,} texts, {report.remaining:,} remaining; "
+        f"dropped {report.dropped:,}, {report.indexed:,} indexed",
+        highlight=False,
+    )
+
+
+@app.command()
 def report(
     context: typer.Context,
     as_of: AsOf = None,

@@ -8,9 +8,12 @@
     │   ├── MigrationError        the staging schema cannot be brought to the wanted version
     │   ├── ImportFileError       a file to import cannot be read as what it claims to be
     │   ├── NotPublishedError     nothing has been published yet, or not what was asked for
+    │   ├── InvalidQueryError     a question that the read API cannot answer
+    │   ├── EmbeddingError        a model that is missing, or vectors that cannot be stored
     │   └── ProjectError          the dbt project or dbt itself cannot be found
     └── TransientError            the same call may succeed later
         ├── SpoolWriteError       the operating system refused to store an event
+        ├── QueryTimeoutError     a query took longer than its time limit
         ├── BusyError             another process holds what this call needs
         └── RefreshError          a dbt run ended in failure; the last publication stands
 
@@ -54,12 +57,24 @@ class NotPublishedError(PermanentError):
     """Nothing has been published yet, or not what was asked for."""
 
 
+class InvalidQueryError(PermanentError):
+    """A question that the read API cannot answer: an argument or SQL that DuckDB refuses."""
+
+
+class EmbeddingError(PermanentError):
+    """A model that is missing or cannot be loaded, or vectors that cannot be stored."""
+
+
 class ProjectError(PermanentError):
     """The dbt project, or dbt itself, cannot be found."""
 
 
 class SpoolWriteError(TransientError):
     """The operating system refused to store an event; the event is not acknowledged."""
+
+
+class QueryTimeoutError(TransientError):
+    """A query took longer than its time limit and was interrupted."""
 
 
 class BusyError(TransientError):

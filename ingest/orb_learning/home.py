@@ -4,6 +4,7 @@
 <home>/staging.duckdb    raw events and the load ledger, written by the loader
 <home>/warehouse.duckdb  what dbt builds
 <home>/published/<id>/   one publication each; `published/current` links to the one in force
+<home>/embeddings/       vectors of what was executed, kept by the embedder
 <home>/learning.db       a fixed link to the database of the current publication
 """
 
@@ -72,6 +73,11 @@ class Home:
     def learning_db(self) -> Path:
         """The fixed link to the database in force."""
         return self.root / "learning.db"
+
+    @property
+    def embeddings(self) -> Path:
+        """Where the embedder keeps vectors and their index."""
+        return self.root / "embeddings"
 
     @property
     def lock_file(self) -> Path:

@@ -1,6 +1,7 @@
 """Publishing: an immutable copy of the warehouse's tables, made current by one rename.
 
-A publication is a directory of its own. Readers reach it through `learning.db`, a fixed link into
+A publication is a directory of its own: the database, the index for similarity search where there
+is one, and a manifest. Readers reach it through `learning.db`, a fixed link into
 `published/current`, which is a link to the publication in force. Replacing that link is the whole
 swap, so a reader sees the old copy or the new one and never a mixture.
 """
@@ -13,7 +14,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ class Publication:
         load_id: the newest load it reflects.
         rows: rows of each table.
         release: the release of orb-learning that made it.
+        similarity: what there is for similarity search: `model`, `is_indexed`,
+            `common_repo`.
     """
 
     id: str
@@ -56,6 +59,7 @@ class Publication:
     load_id: int
     rows: dict[str, int]
     release: str
+    similarity: dict[str, Any] = field(default_factory=dict)
 
 
 def publish(
@@ -75,13 +79,18 @@ def publish(
     """
     import duckdb
 
+    from orb_learning.embeddings._publish import complete_embeddings, stage_embeddings
+
     now = utc_now()
     identity = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
     making = home.published / f".{identity}"
     try:
         _refuse_foreign_files(home)
         making.mkdir(mode=0o700)
+        staged = stage_embeddings(home, making / DATABASE)
         rows = _copy(warehouse, making / DATABASE, schema)
+        similarity, added = complete_embeddings(making / DATABASE, staged)
+        rows |= added
         publication = Publication(
             id=identity,
             published_at=now.isoformat(),
@@ -89,12 +98,13 @@ def publish(
             load_id=_newest_load(warehouse),
             rows=rows,
             release=version("orb-learning"),
+            similarity=asdict(similarity),
         )
         _verify(making / DATABASE, rows)
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\n")
-        for name in (DATABASE, MANIFEST):
-            _sync(making / name)
-            (making / name).chmod(0o400)
+        for file in making.iterdir():
+            _sync(file)
+            file.chmod(0o400)
         _sync(making)
         making.rename(home.published / identity)
         _sync(home.published)

@@ -52,6 +52,7 @@ def read_status(home: Home) -> Status:
         "spool": _size(home.spool),
         "staging": _size(home.staging),
         "warehouse": _size(home.warehouse),
+        "embeddings": _size(home.embeddings),
         "published": _size(home.published),
     }
     positions: dict[str, int] = {}

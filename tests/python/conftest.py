@@ -219,3 +219,15 @@ def values_of() -> Callable[[type[BaseModel]], st.SearchStrategy[dict[str, Any]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="try many more random histories")
+
+
+@pytest.fixture(scope="session")
+def conversions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where converted models are kept: the first test that loads one converts it."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def cache(conversions: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(conversions))
+    return conversions / "orb-learning"

@@ -1,0 +1,222 @@
+"""A synthetic history of finished executions, written straight into staging and built by dbt.
+
+    python benchmarks/history.py --home /tmp/history --executions 1000000 --texts 200000
+
+Equal arguments give equal histories. `texts` is how many different executions there are as far as
+similarity search is concerned; every execution is one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from report import alone
+
+from orb_learning.errors import NotPublishedError
+from orb_learning.home import Home
+from orb_learning.publication import Publication, current
+from orb_learning.refresh import Refresher
+from orb_learning.staging import open_staging
+
+UNTIL = date(2026, 6, 30)
+DAYS = 90
+REPOS = 40
+WORDS = (  # noqa: SIM905
+    "parser tokenizer cache index query retry timeout session login upload schema migration"
+    " renderer scheduler worker queue socket buffer config header router client server module"
+    " fixture coverage release branch review lint type import export invoice payment report"
+    " dashboard chart filter search token permission"
+).split()
+VERBS = (  # noqa: SIM905
+    "fix split rename speed-up document test revert port refactor extract inline guard"
+).split()
+
+_RAW = """
+insert into raw.execution_recorded by name
+with numbered as (
+    select
+        i,
+        -- A third of the texts makes most of the executions, and each text occurs.
+        case when i < $texts then i else cast(
+            floor($texts * pow(hash(i, 1) / 1.8446744073709552e19, 2)) as bigint
+        ) end as text
+    from range($executions) as numbers (i)
+),
+
+texts as (
+    select
+        *,
+        cast(hash(text, 2) >> 1 as bigint) as h,
+        cast(
+            floor($repos * pow(hash(text, 3) / 1.8446744073709552e19, 2)) as bigint
+        ) as repo_number,
+        timestamp '1970-01-01' + to_microseconds(cast(
+            epoch_us($until) - $days * 86400e6 * (hash(i, 4) / 1.8446744073709552e19) as bigint
+        )) as routed_at,
+        5 + 600 * pow(hash(i, 5) / 1.8446744073709552e19, 3) as seconds
+    from numbered
+)
+
+select
+    cast(md5('event ' || i) as uuid) as event_id,
+    1 as schema_version,
+    routed_at + to_microseconds(cast(seconds * 1e6 as bigint)) as occurred_at,
+    occurred_at as captured_at,
+    '{"branch": "main", "run": ' || i || '}' as metadata,
+    cast(md5('task ' || i) as uuid) as task_id,
+    h % 10 < 8 as success,
+    round(seconds, 3) as duration_seconds,
+    case when h % 3 > 0 then 40 + hash(i, 6) % 60 end as quality_score,
+    round(seconds / 2000, 6) as cost_estimate,
+    case when hash(i, 7) % 10 < 7 then round(seconds / 1800, 6) end as actual_cost,
+    case when h % 10 >= 8
+        then ['timeout', 'quality_gate', 'model_error'][1 + h % 3]
+    end as error_type,
+    case when h % 2 = 0
+        then $verbs[1 + h % len($verbs)] || ' the ' || $words[1 + (h // 64) % len($words)]
+    end as solution_summary,
+    routed_at as timestamp,
+    ['bug_fix', 'refactor', 'feature', 'test', 'docs', 'review'][1 + (h // 7) % 6] as task_type,
+    $verbs[1 + (h // 11) % len($verbs)] || ' the ' || $words[1 + (h // 13) % len($words)]
+        || ' of the ' || $words[1 + (h // 1009) % len($words)] || ' so that the '
+        || $words[1 + (h // 65537) % len($words)]
+        || ' of case ' || text || ' holds' as task_description,
+    'acme/service-' || repo_number as repo,
+    cast(hash(i, 8) % 20 as integer) as file_count,
+    cast(500 + hash(i, 9) % 8000 as integer) as estimated_tokens,
+    ['small', 'medium', 'large'][1 + (h // 17) % 3] as model_tier,
+    ['swarm', 'hive', 'solo'][1 + (h // 19) % 3] as pool_type,
+    0.5 + (h % 50) / 100 as routing_confidence,
+    cast(h % 100 as integer) as complexity_score,
+    cast(md5('hash ' || i) as uuid) as event_hash,
+    1 as load_id
+from texts
+order by routed_at
+"""
+
+
+def write_history(home: Home, *, executions: int, texts: int, until: date) -> None:
+    """Fill an empty home's staging, as if a load had."""
+    with open_staging(home) as staging:
+        staging.execute(
+            _RAW,
+            {
+                "executions": executions,
+                "texts": min(texts, executions),
+                "repos": REPOS,
+                "days": DAYS,
+                "until": until,
+                "words": WORDS,
+                "verbs": VERBS,
+            },
+        )
+        staging.execute(
+            "insert into ledger.loads"
+            " values (1, now() at time zone 'UTC', 'benchmark', ?, ?, 0, 0)",
+            [executions, executions],
+        )
+
+
+def build_history(
+    root: Path, *, executions: int, texts: int, until: date, indexes: bool = True
+) -> Publication:
+    """Write a history into a home that has none, build all models, and publish."""
+    home = Home(root)
+    if not home.staging.exists():
+        write_history(home, executions=executions, texts=texts, until=until)
+    arguments = ["run", "--vars", f"{{as_of: '{until}', indexes: {str(indexes).lower()}}}"]
+    with home.locked():
+        Refresher(root).invoke(arguments)
+    return current(home)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a benchmark of reads is asked for.
+
+    Attributes:
+        folder: where histories are kept.
+        sizes: executions of the histories.
+        indexes: whether they have the optional indexes.
+        refreshes: how often a publication is swapped under readers.
+    """
+
+    folder: Path
+    sizes: Sequence[int]
+    indexes: bool
+    refreshes: int
+
+    def at_most(self, *sizes: int) -> list[int]:
+        """Return those sizes that are not above what is wanted; if all are, the largest wanted."""
+        most = max(self.sizes)
+        return [size for size in sizes if size <= most] or [most]
+
+    def history(
+        self,
+        executions: int,
+        texts: int,
+        *,
+        indexes: bool | None = None,
+        fill: Callable[[Path], None] | None = None,
+    ) -> Path:
+        """Return the home of a history; it is built unless an earlier run has left it.
+
+        Args:
+            executions: how many.
+            texts: how many different ones.
+            indexes: whether it has the optional indexes; default as wanted.
+            fill: adds vectors to a home; the history is then published once more.
+        """
+        indexed = self.indexes if indexes is None else indexes
+        kind = f"{'indexed' if indexed else 'plain'}{'-embedded' if fill else ''}"
+        root = self.folder / f"{executions}-{texts}-{kind}"
+        build = partial(
+            build_history, root, executions=executions, texts=texts, until=UNTIL, indexes=indexed
+        )
+        try:
+            published = current(Home(root))
+            is_done = not fill or bool(published.similarity["model"])
+        except (NotPublishedError, KeyError):
+            is_done = False
+        if not is_done:
+            alone(build)
+            if fill:
+                alone(fill, root)
+                alone(build)
+        return root
+
+
+def some_repo(chance: random.Random) -> str:
+    """Return one of the repositories."""
+    return f"acme/service-{chance.randrange(REPOS)}"
+
+
+def main() -> None:
+    """Make one history."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--executions", type=int, default=1_000_000)
+    parser.add_argument("--texts", type=int, default=200_000)
+    parser.add_argument("--until", type=date.fromisoformat, default=UNTIL)
+    parser.add_argument("--no-indexes", action="store_true")
+    wanted = parser.parse_args()
+    started = time.perf_counter()
+    publication = build_history(
+        wanted.home,
+        executions=wanted.executions,
+        texts=wanted.texts,
+        until=wanted.until,
+        indexes=not wanted.no_indexes,
+    )
+    print(f"{publication.rows['executions']:,} executions in {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What a publication holds for similarity search, beside the tables that dbt built."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from orb_learning._database import connect
+from orb_learning.embeddings._store import TABLE, EmbeddingStore
+from orb_learning.errors import OrbLearningError
+from orb_learning.home import Home
+
+INDEX = "similarity.faiss"
+
+NEWEST = 100
+"""Executions of one content that a search can return: its newest ones."""
+
+logger = logging.getLogger("orb_learning.publication")
+
+_CONTENTS = f"""
+create table embedded_contents as
+select
+    embeddings.vector_id,
+    contents.content_hash,
+    contents.repo,
+    contents.last_executed_at,
+    contents.executions,
+    contents.newest_rows
+from (
+    select
+        content_hash,
+        any_value(repo) as repo,
+        max(timestamp) as last_executed_at,
+        count(*) as executions,
+        max_by(rowid, timestamp, {NEWEST}) as newest_rows
+    from executions
+    where content_hash in (select content_hash from execution_embeddings)
+    group by content_hash
+) as contents
+inner join execution_embeddings as embeddings using (content_hash)
+order by embeddings.vector_id
+"""
+
+_VIEW = """
+create view executions_with_embeddings as
+select executions.*, execution_embeddings.embedding
+from executions left join execution_embeddings using (content_hash)
+"""
+
+_COMMON_REPO = "select repo from executions group by repo order by count(*) desc, repo limit 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """What a publication's manifest says of similarity search.
+
+    Attributes:
+        model: identity of the model whose vectors these are; empty where there are none.
+        is_indexed: whether a faiss index lies beside the database.
+        common_repo: the repository with the most executions; it stands in the text of a question
+            that names none.
+    """
+
+    model: str = ""
+    is_indexed: bool = False
+    common_repo: str = ""
+
+
+def stage_embeddings(home: Home, database: Path) -> Similarity:
+    """Begin a publication's database with the vectors that there are, and link their index.
+
+    What cannot be read is left out with a warning: vectors must not keep marts from readers.
+
+    Args:
+        home: whose vectors.
+        database: a file to make; it does not exist afterwards if there are no vectors.
+    """
+    index = database.with_name(INDEX)
+    import duckdb
+
+    try:
+        state = EmbeddingStore(home).copy_into(database, index)
+        if not state.model:
+            return Similarity()
+        with connect(database) as connection:
+            connection.execute("select embedding, vector_id from execution_embeddings limit 1")
+            if state.index:
+                # What came after the index was made would not be found by it.
+                connection.execute(
+                    "delete from execution_embeddings where vector_id > ?", [state.indexed_to]
+                )
+    except (OrbLearningError, OSError, duckdb.Error) as error:
+        logger.warning("published without embeddings: %s", str(error).partition("\n")[0])
+        for left in (database, database.with_name(database.name + ".wal"), index):
+            left.unlink(missing_ok=True)
+        return Similarity()
+    return Similarity(state.model, state.index is not None)
+
+
+def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity, dict[str, int]]:
+    """Add what similarity search needs once the tables are there.
+
+    Args:
+        database: the publication's database, closed.
+        staged: what `stage_embeddings` returned.
+
+    Returns:
+        what the manifest says of it, and the rows of each table that was added.
+    """
+    with connect(database) as connection:
+        if not connection.execute(
+            "from duckdb_tables() where table_name = 'executions'"
+        ).fetchone():
+            return staged, {}
+        if not staged.model:
+            connection.execute(TABLE)
+        connection.execute(
+            "delete from execution_embeddings"
+            " where content_hash not in (select content_hash from executions)"
+        )
+        connection.execute(_CONTENTS)
+        connection.execute(_VIEW)
+        rows = {}
+        for table in ("execution_embeddings", "embedded_contents"):
+            ((rows[table],),) = connection.execute(f"select count(*) from {table}").fetchall()
+        common = connection.execute(_COMMON_REPO).fetchone()
+    return Similarity(staged.model, staged.is_indexed, common[0] if common else ""), rows

@@ -1,0 +1,442 @@
+"""`LearningDatabase`: the questions that a router, a tool or a notebook asks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass
+from datetime import date, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from orb_learning._types import task_uuid
+from orb_learning.embeddings._model import load_model, locate_model
+from orb_learning.embeddings._vectors import checked
+from orb_learning.errors import (
+    EmbeddingError,
+    InvalidQueryError,
+    NotPublishedError,
+)
+from orb_learning.home import Home
+from orb_learning.records import ExecutionRecord
+from orb_learning.serving._publications import OpenPublication, Publications
+from orb_learning.serving._queries import (
+    Parameters,
+    QueryResult,
+    Runner,
+    execute,
+    refuse_unless_read_only,
+    too_long,
+)
+from orb_learning.serving._rows import (
+    Execution,
+    PoolPerformance,
+    QualityTrend,
+    Row,
+    SimilarExecution,
+    SolutionPattern,
+    TierPerformance,
+)
+from orb_learning.serving._similarity import executions_sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orb_learning.capture import Telemetry
+    from orb_learning.embeddings import EmbeddingModel
+    from orb_learning.publication import Publication
+    from orb_learning.refresh import Refresher
+
+R = TypeVar("R", bound=Row)
+
+MAX_DAYS = 100_000
+MAX_LIMIT = 1_000_000
+
+_SIMILAR = executions_sql(tuple(Execution.model_fields))
+
+
+class LearningDatabase:
+    """Reads the current publication; beside a running refresh, and always a whole one.
+
+    Each call reads one publication. A newer one is used from the next call on. Queries run on
+    threads, never on the event loop.
+
+        async with LearningDatabase() as learning:
+            tiers = await learning.get_tier_performance(repo="acme/api")
+    """
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        pool_size: int = 4,
+        timeout_seconds: float = 10.0,
+        memory_limit: str = "1GB",
+        threads: int = 2,
+        embedding_model: str | os.PathLike[str] | EmbeddingModel | None = None,
+    ) -> None:
+        """Open nothing yet; `initialize`, or the first call, does.
+
+        Args:
+            home: the home directory; default $ORB_LEARNING_HOME, else ./data.
+            pool_size: queries that run at the same time; further ones wait.
+            timeout_seconds: how long a call may take before it is interrupted.
+            memory_limit: how much memory DuckDB may use, such as `1GB`.
+            threads: how many threads DuckDB may use, all queries together.
+            embedding_model: what turns a task's description into a vector: a directory, a name on
+                the hub, or a model of the host's own; default as for `orb-learning embed`. It is
+                loaded by the first search.
+
+        Raises:
+            InvalidQueryError: a size or a limit is not above 0.
+        """
+        if not (pool_size > 0 and threads > 0 and timeout_seconds > 0):
+            raise InvalidQueryError("pool_size, threads and timeout_seconds must be above 0")
+        self.home = Home.locate(home)
+        self._publications = Publications(self.home, threads=threads, memory_limit=memory_limit)
+        self._runner = Runner(pool_size, timeout_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._telemetry: Telemetry | None = None
+        self._refresher: Refresher | None = None
+        self._refreshing = asyncio.Lock()
+        self._embedding_model = embedding_model
+        self._loading = threading.Lock()
+
+    async def initialize(self) -> Publication:
+        """Open the current publication, and return its manifest.
+
+        Raises:
+            NotPublishedError: nothing is published yet.
+        """
+        return await asyncio.to_thread(lambda: self._publications.current().publication)
+
+    async def close(self) -> None:
+        """Let go of everything; closing twice is harmless."""
+        self._runner.close()
+        self._publications.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
+
+    async def __aenter__(self) -> Self:
+        await self.initialize()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def store_execution(self, record: ExecutionRecord) -> UUID:
+        """Capture a finished execution, durably; it is seen after the next refresh.
+
+        Returns:
+            the execution's task id.
+
+        Raises:
+            InvalidEventError: the record breaks its contract.
+            SpoolWriteError: the system refused to store it.
+        """
+        if self._telemetry is None:
+            from orb_learning.capture import Telemetry
+
+            self._telemetry = Telemetry(self.home.root, strict=True)
+        self._telemetry.record_execution_sync(record)
+        return record.task_id
+
+    async def refresh(self) -> Publication:
+        """Load, build and publish now, so that what was stored before is seen.
+
+        Raises:
+            RefreshError: dbt failed; the last publication stands.
+            ProjectError: dbt is not installed.
+        """
+        from orb_learning.refresh import Refresher
+
+        async with self._refreshing:
+            if self._refresher is None:
+                self._refresher = Refresher(self.home.root)
+            report = await asyncio.to_thread(self._refresher.refresh)
+        return report.publication
+
+    async def get_execution(self, task_id: UUID | str) -> Execution | None:
+        """Return one execution, or None if there is none of that id.
+
+        Args:
+            task_id: the execution's id, or the host's own reference that it was captured with.
+        """
+        try:
+            wanted = task_uuid(task_id)
+        except ValueError as error:
+            raise InvalidQueryError(f"task_id: {error}") from error
+        found = await self._rows(
+            Execution,
+            # The row first, then the rest of it: a scan of one column, not of all.
+            f"""
+            select {_columns(Execution)} from executions
+            where rowid in (select rowid from executions where task_id = $task_id)
+            """,
+            {"task_id": wanted},
+        )
+        return found[0] if found else None
+
+    async def get_tier_performance(
+        self, repo: str | None = None, days_back: int = 30
+    ) -> list[TierPerformance]:
+        """Return how each tier did, by repository, kind of task and day; the newest day first.
+
+        Args:
+            repo: only this repository; None for all.
+            days_back: days before the publication's `as_of`; the mart holds 30 by default.
+        """
+        return await self._rows(
+            TierPerformance,
+            f"""
+            select {_columns(TierPerformance)} from tier_performance
+            where ($repo is null or repo = $repo) and date >= {_SINCE}
+            order by date desc, total_executions desc, repo, model_tier, task_type
+            """,
+            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+        )
+
+    async def get_pool_performance(
+        self, repo: str | None = None, days_back: int = 7
+    ) -> list[PoolPerformance]:
+        """Return how each kind of pool did, by repository and hour; the newest hour first.
+
+        Args:
+            repo: only this repository; None for all.
+            days_back: days before the publication's `as_of`; the mart holds 7 by default.
+        """
+        return await self._rows(
+            PoolPerformance,
+            f"""
+            select {_columns(PoolPerformance)} from pool_performance
+            where ($repo is null or repo = $repo) and date >= {_SINCE}
+            order by hour desc, total_tasks desc, pool_type, repo
+            """,
+            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+        )
+
+    async def get_solution_patterns(
+        self, repo: str | None = None, min_usage: int = 5, limit: int = 10
+    ) -> list[SolutionPattern]:
+        """Return the solutions that worked best, of the last 90 days by default.
+
+        Args:
+            repo: only this repository; None for all.
+            min_usage: only solutions used at least so often; the mart leaves out those under 5.
+            limit: at most so many.
+        """
+        return await self._rows(
+            SolutionPattern,
+            f"""
+            select {_columns(SolutionPattern)} from solution_patterns
+            where ($repo is null or repo = $repo) and usage_count >= $min_usage
+            order by success_rate desc, usage_count desc, solution_summary, repo
+            limit $limit
+            """,
+            {
+                "repo": _text("repo", repo),
+                "min_usage": _count("min_usage", min_usage, MAX_LIMIT),
+                "limit": _count("limit", limit, MAX_LIMIT),
+            },
+        )
+
+    async def get_quality_trend(
+        self, repo: str | None = None, days_back: int = 30
+    ) -> list[QualityTrend]:
+        """Return a repository's quality by day, the oldest day first.
+
+        Args:
+            repo: only this repository; None for each of them.
+            days_back: days before the publication's `as_of`; the mart holds 90 by default.
+        """
+        return await self._rows(
+            QualityTrend,
+            f"""
+            select {_columns(QualityTrend)} from quality_trend
+            where ($repo is null or repo = $repo) and date >= {_SINCE}
+            order by repo, date
+            """,
+            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+        )
+
+    async def find_similar_executions(
+        self,
+        task_description: str,
+        repo: str | None = None,
+        limit: int = 10,
+        days_back: int = 90,
+        threshold: float = 0.7,
+    ) -> list[SimilarExecution]:
+        """Return past executions that resemble a task, the most similar first.
+
+        Only executions that `orb-learning embed` has seen can be found. The first call loads the
+        model, in about a second; the time limit does not count that.
+
+        Args:
+            task_description: what is to be done, in words.
+            repo: only this repository; None for all.
+            limit: at most so many.
+            days_back: days before the publication's `as_of`.
+            threshold: the least similarity, a cosine from -1 to 1.
+
+        Raises:
+            EmbeddingError: no model is installed, or the published vectors are another model's.
+            NotPublishedError: no vectors are published; the message says what makes them.
+        """
+        if not isinstance(task_description, str) or not task_description.strip():
+            raise InvalidQueryError("task_description: expected a text that is not empty")
+        _text("task_description", task_description)
+        repo = _text("repo", repo)
+        count = _count("limit", limit, MAX_LIMIT)
+        days = _count("days_back", days_back, MAX_DAYS)
+        if not (isinstance(threshold, int | float) and -1 <= threshold <= 1):
+            raise InvalidQueryError(f"threshold: expected a number from -1 to 1, not {threshold!r}")
+        if not count:
+            return []
+        model = await asyncio.to_thread(self._load_model)
+
+        def search(
+            opened: OpenPublication, cursor: duckdb.DuckDBPyConnection
+        ) -> list[SimilarExecution]:
+            similarity = opened.similarity()
+            if not similarity.model:
+                raise NotPublishedError(
+                    f"no embeddings are published in {self.home.root}; "
+                    "run `orb-learning embed`, then `orb-learning refresh`"
+                )
+            if similarity.model != model.identity:
+                raise EmbeddingError(
+                    f"the published embeddings are those of the model {similarity.model}, not of "
+                    f"{model.identity}; run `orb-learning embed`, then `orb-learning refresh`"
+                )
+            text = similarity.question(task_description, repo)
+            vector = checked(model.embed([text]), 1)[0]
+            since = _since(opened, days)
+            nearest = similarity.nearest(
+                cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
+            )
+            return _fetch(
+                cursor, SimilarExecution, _SIMILAR, {**nearest, "since": since, "limit": count}
+            )
+
+        return await self._runner.run(self._publications.current, search)
+
+    async def query(self, sql: str, params: Parameters = None) -> QueryResult:
+        """Run any read-only query on the current publication.
+
+        Args:
+            sql: one SELECT of DuckDB's SQL; it can neither write, nor read files, nor change
+                settings.
+            params: values for `?`, or by name for `$name`.
+
+        Raises:
+            InvalidQueryError: DuckDB refuses it; the message is DuckDB's own.
+            QueryTimeoutError: it took longer than the time limit. A single function call, such as
+                one that makes a list of a billion numbers, is not interrupted before it returns.
+        """
+        refuse_unless_read_only(sql)
+
+        def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
+            execute(cursor, sql, params)
+            columns = tuple(column[0] for column in cursor.description or ())
+            again = _Again(opened.cursor(), sql, params, self._timeout_seconds)
+            return QueryResult(columns, cursor.fetchall(), opened.publication.id, again)
+
+        return await self._runner.run(self._publications.current, fetch)
+
+    async def _rows(self, kind: type[R], sql: str, params: dict[str, Any]) -> list[R]:
+        def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
+            values = dict(params)
+            if "days" in values:
+                values["since"] = _since(opened, values.pop("days"))
+            return _fetch(cursor, kind, sql, values)
+
+        return await self._runner.run(self._publications.current, fetch)
+
+    def _load_model(self) -> EmbeddingModel:
+        with self._loading:
+            model = self._embedding_model
+            if model is None or isinstance(model, str | os.PathLike):
+                self._embedding_model = model = load_model(locate_model(model))
+            return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Runs a query once more, on the publication that it ran on before."""
+
+    cursor: duckdb.DuckDBPyConnection
+    sql: str
+    params: Parameters
+    timeout_seconds: float
+
+    def __call__(self, form: str) -> Any:
+        import duckdb
+
+        timer = threading.Timer(self.timeout_seconds, self.cursor.interrupt)
+        timer.start()
+        try:
+            execute(self.cursor, self.sql, self.params)
+            return getattr(self.cursor, form)()
+        except duckdb.InterruptException as error:
+            raise too_long(self.timeout_seconds) from error
+        finally:
+            timer.cancel()
+
+
+def _fetch(
+    cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str, params: dict[str, Any]
+) -> list[R]:
+    execute(cursor, sql, params)
+    names = [column[0] for column in cursor.description or ()]
+    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return _validator(kind).validate_python(found)
+
+
+_validators: dict[type[Row], TypeAdapter[Any]] = {}
+
+
+def _validator(kind: type[R]) -> TypeAdapter[list[R]]:
+    if kind not in _validators:
+        _validators[kind] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time
+    return _validators[kind]
+
+
+def _columns(kind: type[Row]) -> str:
+    return ", ".join(kind.model_fields)
+
+
+_SINCE = "cast($since as date)"
+
+
+def _since(opened: OpenPublication, days: int) -> str:
+    """Return the first day that a question asks about."""
+    last = date.fromisoformat(opened.publication.as_of[:10])
+    return max(date.min, last - timedelta(days=min(days, last.toordinal() - 1))).isoformat()
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidQueryError(f"{name}: expected a text, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidQueryError(f"{name}: the text has half a character in it") from None
+    return value
+
+
+def _count(name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise InvalidQueryError(f"{name}: expected a whole number from 0 to {most}, not {value!r}")
+    return value

@@ -1,0 +1,141 @@
+"""The publication in force, open for reading; a newer one takes its place at the next call."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orb_learning._database import explained, literal
+from orb_learning.errors import InvalidQueryError
+from orb_learning.home import Home
+from orb_learning.publication import DATABASE, Publication, current
+from orb_learning.serving._similarity import Similarity
+
+if TYPE_CHECKING:
+    import duckdb
+
+CLOSED = "this LearningDatabase is closed; make another"
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class OpenPublication:
+    """One publication; a cursor of it reads nothing else, however long it lives."""
+
+    publication: Publication
+    folder: Path
+    connection: duckdb.DuckDBPyConnection
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor of its own for one query."""
+        cursor = self.connection.cursor()
+        cursor.execute("use learning")
+        return cursor
+
+    def similarity(self) -> Similarity:
+        """Return what searches this publication's vectors; made by the first call."""
+        with self._lock:
+            return self._similarity
+
+    @cached_property
+    def _similarity(self) -> Similarity:
+        with self.cursor() as cursor:
+            return Similarity(cursor, self.publication, self.folder)
+
+
+class Publications:
+    """Opens the publication in force, once, and lets go of the one before."""
+
+    def __init__(self, home: Home, *, threads: int, memory_limit: str) -> None:
+        """Open nothing yet.
+
+        Args:
+            home: whose publications.
+            threads: how many DuckDB may use, all queries together.
+            memory_limit: how much memory DuckDB may use, in its own spelling, such as `1GB`.
+        """
+        self._home = home
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._open: OpenPublication | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    def current(self) -> OpenPublication:
+        """Return the publication in force.
+
+        Raises:
+            NotPublishedError: there is none.
+            InvalidQueryError: this was closed, or the memory limit is none.
+            HomeError: it cannot be opened.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise InvalidQueryError(CLOSED)
+            opened = self._open
+            if opened is None or opened.publication.id != self._identity():
+                # The one before is not closed, which would close the cursors that are still read;
+                # it goes with the last of them.
+                self._open = opened = self._open_current()
+            return opened
+
+    def close(self) -> None:
+        """Let go of the publication, and open none from now on."""
+        with self._lock:
+            self._open = None
+            self._is_closed = True
+
+    def _identity(self) -> str:
+        try:
+            return self._home.current.readlink().name
+        except OSError:
+            return ""
+
+    def _open_current(self, tries_left: int = _TRIES) -> OpenPublication:
+        import duckdb
+
+        publication = current(self._home)
+        folder = self._home.published / publication.id
+        # Its own directory, not the link, which may point elsewhere by now.
+        path = folder / DATABASE
+        try:
+            return OpenPublication(publication, folder, self._connect(path))
+        except duckdb.Error as error:
+            if tries_left and not path.exists():
+                # A few publications later: it was taken away.
+                return self._open_current(tries_left - 1)
+            raise explained(error, path) from error
+
+    def _connect(self, path: Path) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        # Attached, not opened: a file that is opened with one configuration cannot be opened with
+        # another in the same process, and a notebook may have it open already.
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+                "threads": str(self._threads),
+            },
+        )
+        try:
+            try:
+                connection.execute(f"set global memory_limit = {literal(self._memory_limit)}")
+            except duckdb.Error as error:
+                reason = str(error).partition("\n")[0]
+                raise InvalidQueryError(f"memory_limit: {reason}") from error
+            connection.execute(f"attach {literal(path)} as learning (read_only)")
+            connection.execute("set global TimeZone = 'UTC'")
+            connection.execute("set global temp_directory = ''")
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+        except Exception:
+            connection.close()
+            raise
+        return connection

@@ -1,0 +1,206 @@
+"""Running a query beside an event loop: on a thread, with a time limit, and without leftovers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from orb_learning.errors import InvalidQueryError, QueryTimeoutError
+from orb_learning.serving._publications import CLOSED
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+    from orb_learning.serving._publications import OpenPublication
+
+T = TypeVar("T")
+
+Parameters = Sequence[Any] | dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What a query gave.
+
+    Attributes:
+        columns: the names of the columns.
+        rows: the rows, a tuple each.
+        publication_id: the publication that was read.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    publication_id: str
+    _again: Callable[[str], Any] = field(repr=False, compare=False)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return each row as a dict."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def to_arrow(self) -> pa.Table:
+        """Return an Arrow table: the query is run again, on the same publication.
+
+        Raises:
+            InvalidQueryError: pyarrow is not installed.
+        """
+        return _with_library("pyarrow", lambda: self._again("to_arrow_table"))
+
+    def to_df(self) -> pd.DataFrame:
+        """Return a pandas data frame: the query is run again, on the same publication.
+
+        Raises:
+            InvalidQueryError: pandas is not installed.
+        """
+        return _with_library("pandas", lambda: self._again("df"))
+
+
+class Runner:
+    """Threads on which queries run, so many at a time; further ones wait for their turn."""
+
+    def __init__(self, size: int, timeout_seconds: float) -> None:
+        """Start no thread yet."""
+        self._timeout = timeout_seconds
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="orb-learning-read")
+
+    async def run(
+        self,
+        publication: Callable[[], OpenPublication],
+        work: Callable[[OpenPublication, duckdb.DuckDBPyConnection], T],
+    ) -> T:
+        """Run something on a cursor of its own; it is interrupted when its time is over.
+
+        The time runs from here on, the wait for a thread included: that is what a caller feels.
+
+        Raises:
+            QueryTimeoutError: it took longer than the time limit.
+            InvalidQueryError: this was closed.
+        """
+        call = _Call(publication, work, self._timeout)
+        loop = asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(self._threads, call)
+        except RuntimeError:
+            raise InvalidQueryError(CLOSED) from None
+        timer = loop.call_later(self._timeout, call.stop)
+        try:
+            return await running
+        except asyncio.CancelledError:
+            call.stop()
+            raise
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Take no further calls; those that run are finished."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Call(Generic[T]):
+    def __init__(
+        self,
+        publication: Callable[[], OpenPublication],
+        work: Callable[[OpenPublication, duckdb.DuckDBPyConnection], T],
+        timeout: float,
+    ) -> None:
+        self._publication = publication
+        self._work = work
+        self._timeout = timeout
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self._is_stopped = False
+        self._lock = threading.Lock()
+
+    def __call__(self) -> T:
+        import duckdb
+
+        opened = self._publication()
+        with self._lock:
+            if self._is_stopped:
+                raise too_long(self._timeout)
+            cursor = self._cursor = opened.cursor()
+        try:
+            return self._work(opened, cursor)
+        except duckdb.InterruptException as error:
+            raise too_long(self._timeout) from error
+        finally:
+            with self._lock:
+                self._cursor = None
+            cursor.close()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._is_stopped = True
+            if self._cursor is not None:
+                self._cursor.interrupt()
+
+
+def too_long(timeout_seconds: float) -> QueryTimeoutError:
+    """Return the error of a query whose time is over."""
+    return QueryTimeoutError(
+        f"the query took longer than {timeout_seconds:g} s; narrow it, or raise timeout_seconds"
+    )
+
+
+def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters) -> None:
+    """Run a query.
+
+    Raises:
+        InvalidQueryError: DuckDB refuses it, or a value that is bound to it.
+        duckdb.InterruptException: it was interrupted.
+    """
+    import duckdb
+
+    try:
+        cursor.execute(sql, params)
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as error:
+        raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidQueryError(f"a parameter is no value of SQL: {error}") from error
+
+
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?", re.I | re.S
+)
+
+
+def refuse_unless_read_only(sql: object) -> None:
+    """Refuse what is not one query.
+
+    The file is read-only anyway; this keeps callers from leaving tables in memory.
+
+    Raises:
+        InvalidQueryError: it is no query, or more than one statement.
+    """
+    import duckdb
+
+    if not isinstance(sql, str):
+        raise InvalidQueryError(f"sql: expected a text, not {type(sql).__name__}")
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
+    except TypeError:
+        raise InvalidQueryError("sql: the text has half a character in it") from None
+    kinds = [statement.type for statement in statements]
+    if kinds == [duckdb.StatementType.EXPLAIN]:
+        refuse_unless_read_only(_EXPLAIN.sub("", sql, count=1))
+    elif kinds != [duckdb.StatementType.SELECT]:
+        named = ", ".join(str(kind).rpartition(".")[2] for kind in kinds) or "nothing"
+        raise InvalidQueryError(f"expected one SELECT, not {named}: the copy is read-only")
+
+
+def _with_library(name: str, make: Callable[[], T]) -> T:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise InvalidQueryError(f"{name} is not installed; run: pip install {name}") from error
+    return make()

@@ -1,0 +1,477 @@
+"""The read API, on publications that dbt and the publish step have really made."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+
+from orb_learning import ExecutionRecord, Telemetry
+from orb_learning.errors import (
+    HomeError,
+    InvalidEventError,
+    InvalidQueryError,
+    NotPublishedError,
+    QueryTimeoutError,
+)
+from orb_learning.home import Home
+from orb_learning.publication import KEPT, Publication, publish
+from orb_learning.refresh import Refresher
+from orb_learning.serving import LearningDatabase
+from orb_learning.serving import _publications as publications
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TASK = UUID("0198a3a0-0000-7000-8000-000000000001")
+
+
+def execution(number: int, **changes: Any) -> ExecutionRecord:
+    values: dict[str, Any] = {
+        "task_id": UUID(int=TASK.int + number),
+        "timestamp": NOW - timedelta(days=number % 3, minutes=number),
+        "task_type": "refactor",
+        "task_description": f"split the parser, part {number}",
+        "repo": f"acme/{'api' if number % 2 else 'web'}",
+        "model_tier": "large",
+        "pool_type": "swarm",
+        "routing_confidence": 0.8,
+        "success": number % 4 != 0,
+        "duration_seconds": float(number),
+        "quality_score": 50 + number,
+        "cost_estimate": 0.5,
+        "actual_cost": 0.25,
+        "solution_summary": "extract the tokenizer",
+        "metadata": {"branch": "main"},
+        "candidates": {"small": 0.25, "large": 0.75},
+    }
+    return ExecutionRecord(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with 40 executions, loaded, built and published."""
+    root = tmp_path_factory.mktemp("serving") / "home"
+    with Telemetry(root, strict=True) as telemetry:
+        for number in range(40):
+            telemetry.record_execution_sync(execution(number))
+        telemetry.capture_feedback_sync(TASK, feedback_type="thumbs_up", rating=4)
+    Refresher(root).refresh()
+    return Home.locate(root)
+
+
+def ask(
+    home: Home, question: Callable[[LearningDatabase], Coroutine[Any, Any, Any]], **how: Any
+) -> Any:
+    async def run() -> Any:
+        async with LearningDatabase(home.root, **how) as learning:
+            return await question(learning)
+
+    return asyncio.run(run())
+
+
+def test_tiers_come_by_day_the_newest_first(refreshed):
+    rows = ask(refreshed, lambda db: db.get_tier_performance("acme/api"))
+    assert [row.date for row in rows] == sorted((row.date for row in rows), reverse=True)
+    assert {row.repo for row in rows} == {"acme/api"}
+    assert sum(row.total_executions for row in rows) == 20
+    assert rows[0].model_dump()["model_tier"] == "large"
+    assert rows[0].avg_cost == 0.25
+
+
+def test_pools_solutions_and_quality_are_read(refreshed):
+    async def read(db: LearningDatabase) -> None:
+        pools = await db.get_pool_performance()
+        assert sum(row.total_tasks for row in pools) == 40
+        assert all(row.hour.tzinfo is UTC for row in pools)
+        (api, web) = sorted(await db.get_solution_patterns(), key=lambda row: row.repo)
+        assert (api.usage_count, api.success_count, api.success_rate) == (20, 20, 1.0)
+        assert (web.usage_count, web.success_count, web.task_types) == (20, 10, ["refactor"])
+        assert await db.get_solution_patterns(min_usage=21) == []
+        assert len(await db.get_solution_patterns(limit=1)) == 1
+        trend = await db.get_quality_trend("acme/web")
+        assert sum(day.executions for day in trend) == sum(day.scored for day in trend) == 20
+        assert [day.date for day in trend] == sorted(day.date for day in trend)
+        assert {day.avg_cost for day in trend} == {0.25}
+
+    ask(refreshed, read)
+
+
+def test_one_execution_is_read_whole(refreshed):
+    found = ask(refreshed, lambda db: db.get_execution(str(TASK)))
+    assert (found.task_id, found.user_accepted, found.user_rating) == (TASK, True, 4)
+    assert (found.metadata, found.candidates) == (
+        {"branch": "main"},
+        {"small": 0.25, "large": 0.75},
+    )
+    assert found.timestamp == NOW
+    assert found.uploaded_at.tzinfo is UTC
+    assert ask(refreshed, lambda db: db.get_execution("ticket-7")) is None
+
+
+def test_days_back_counts_from_the_publications_as_of(refreshed):
+    today = ask(refreshed, lambda db: db.get_tier_performance(days_back=0))
+    assert {row.date for row in today} <= {date.today(), datetime.now(UTC).date()}
+    assert ask(refreshed, lambda db: db.get_quality_trend(days_back=100_000)) != []
+
+
+@pytest.mark.parametrize("repo", ["nowhere", "", "' or 1=1 --", "acme/%", "\0", "x" * 100_000])
+def test_an_unknown_repository_has_no_rows(refreshed, repo):
+    async def read(db: LearningDatabase) -> list[Any]:
+        return [
+            *await db.get_tier_performance(repo),
+            *await db.get_pool_performance(repo),
+            *await db.get_solution_patterns(repo),
+            *await db.get_quality_trend(repo),
+        ]
+
+    assert ask(refreshed, read) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "fault"),
+    [
+        (lambda db: db.get_tier_performance(days_back=-1), "days_back: expected a whole number"),
+        (lambda db: db.get_tier_performance(days_back="1; drop table executions"), "days_back"),
+        (lambda db: db.get_pool_performance(days_back=True), "days_back"),
+        (lambda db: db.get_quality_trend(days_back=2**70), "days_back"),
+        (lambda db: db.get_solution_patterns(limit=-1), "limit"),
+        (lambda db: db.get_solution_patterns(min_usage=1.5), "min_usage"),
+        (lambda db: db.get_tier_performance(7), "repo: expected a text, not int"),
+        (lambda db: db.get_tier_performance("\ud800"), "repo: the text has half a character"),
+        (lambda db: db.get_execution(""), "task_id: a task id needs"),
+        (lambda db: db.query("select nothing"), "nothing"),
+        (lambda db: db.query("select ?"), "parameter"),
+        (lambda db: db.query("select * from executions where repo = ?", [object()]), "object"),
+        (lambda db: db.query("select 1; select 2"), "expected one SELECT, not SELECT, SELECT"),
+        (lambda db: db.query(""), "expected one SELECT, not nothing"),
+        (lambda db: db.query("selec 1"), "syntax error"),
+        (lambda db: db.query(7), "sql: expected a text, not int"),
+        (lambda db: db.query("select '\ud800'"), "sql: the text has half a character"),
+        (lambda db: db.query("select ?", ["\ud800"]), "a parameter is no value of SQL"),
+        (lambda db: db.query("explain drop table executions"), "expected one SELECT, not DROP"),
+        (lambda db: db.query("explain analyze create table memory.t (n int)"), "not CREATE"),
+    ],
+)
+def test_a_bad_question_gets_a_clear_error(refreshed, question, fault):
+    with pytest.raises(InvalidQueryError, match=fault):
+        ask(refreshed, question)
+
+
+def test_a_limit_of_nothing_gives_nothing(refreshed):
+    assert ask(refreshed, lambda db: db.get_solution_patterns(limit=0)) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from executions",
+        "drop table executions",
+        "create table mine (n int)",
+        "insert into feedback select * from feedback",
+        "update executions set repo = 'x'",
+        "select * from read_text('/etc/hostname')",
+        "select * from read_csv('/etc/passwd')",
+        "select * from glob('/*')",
+        "select * from '/etc/passwd'",
+        "attach '/tmp/orb-learning-test.db'",
+        "copy executions to '/tmp/orb-learning-test.csv'",
+        "export database '/tmp/orb-learning-test'",
+        "install httpfs",
+        "set memory_limit = '64GB'",
+        "set threads = 64",
+        "set enable_external_access = true",
+        "reset lock_configuration",
+        "create secret mine (type s3)",
+        "select getenv('HOME')",
+        "select * from sql",
+        "create table memory.mine (n int)",
+        "create temp table mine (n int)",
+        "detach learning",
+        "use memory",
+        "pragma memory_limit = '64GB'",
+        "call pragma_version()",
+        "load json",
+        "checkpoint",
+    ],
+)
+def test_a_query_can_neither_write_nor_leave_its_file(refreshed, sql):
+    before = ask(refreshed, lambda db: db.query("select count(*) from executions"))
+    with pytest.raises(InvalidQueryError):
+        ask(refreshed, lambda db: db.query(sql))
+    assert ask(refreshed, lambda db: db.query("select count(*) from executions")) == before
+
+
+def test_a_query_takes_parameters_and_gives_rows(refreshed):
+    async def read(db: LearningDatabase) -> None:
+        by_place = await db.query(
+            "select count(*) as n from executions where repo = ?", ["acme/api"]
+        )
+        assert (by_place.columns, by_place.rows) == (("n",), [(20,)])
+        by_name = await db.query("select $x + 1 as y, $x as x", {"x": 1})
+        assert by_name.to_dicts() == [{"y": 2, "x": 1}]
+        assert by_name.publication_id == (await db.initialize()).id
+        assert (await db.query("select current_setting('TimeZone')")).rows == [("UTC",)]
+
+    ask(refreshed, read)
+
+
+@pytest.mark.parametrize("prefix", ["explain", "-- why\nEXPLAIN", "/* why */ explain analyze"])
+def test_a_query_can_be_explained(refreshed, prefix):
+    sql = f"{prefix} select count(*) from executions"
+    assert ask(refreshed, lambda db: db.query(sql)).columns == ("explain_key", "explain_value")
+
+
+def test_a_memory_limit_that_is_none_is_refused(refreshed):
+    with pytest.raises(InvalidQueryError, match="memory_limit"):
+        ask(refreshed, lambda db: db.initialize(), memory_limit="8 bananas")
+
+
+@pytest.mark.parametrize(("form", "library"), [("to_df", "pandas"), ("to_arrow", "pyarrow")])
+def test_frames_need_their_library_and_say_so(refreshed, form, library):
+    result = ask(refreshed, lambda db: db.query("select repo from executions order by all limit 2"))
+    try:
+        __import__(library)
+    except ImportError:
+        with pytest.raises(InvalidQueryError, match=f"pip install {library}"):
+            getattr(result, form)()
+    else:
+        assert len(getattr(result, form)()) == 2
+
+
+def test_a_query_that_takes_too_long_is_interrupted(refreshed):
+    endless = "select count(*) from range(10000000) a, range(10000000) b"
+
+    async def read(db: LearningDatabase) -> Any:
+        with pytest.raises(QueryTimeoutError, match=r"longer than 0\.1 s"):
+            await db.query(endless)
+        return await db.query("select 1")
+
+    assert ask(refreshed, read, timeout_seconds=0.1).rows == [(1,)]
+
+
+def test_a_caller_that_gives_up_stops_its_query(refreshed):
+    endless = "select count(*) from range(10000000) a, range(10000000) b"
+
+    async def read(db: LearningDatabase) -> Any:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(db.query(endless), 0.05)
+        return await db.query("select 1")  # its only thread is free again
+
+    assert ask(refreshed, read, pool_size=1).rows == [(1,)]
+
+
+def test_a_call_that_waits_too_long_for_a_thread_is_told_so(refreshed):
+    endless = "select count(*) from range(10000000) a, range(10000000) b"
+
+    async def read(db: LearningDatabase) -> None:
+        outcomes = await asyncio.gather(
+            *(db.query(endless) for _ in range(3)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [QueryTimeoutError] * 3
+
+    ask(refreshed, read, pool_size=1, timeout_seconds=0.1)
+
+
+def test_before_the_first_publication_the_error_says_how_to_make_one(tmp_path):
+    with pytest.raises(NotPublishedError, match="run `orb-learning refresh`"):
+        ask(Home.locate(tmp_path), lambda db: db.initialize())
+
+
+def test_what_is_stored_is_seen_after_the_next_refresh(tmp_path):
+    async def use(db: LearningDatabase) -> None:
+        task_id = await db.store_execution(execution(1, repo="new"))
+        with pytest.raises(NotPublishedError):
+            await db.get_execution(task_id)
+        publication = await db.refresh()
+        assert publication.rows["executions"] == 1
+        assert (await db.get_execution(task_id)).repo == "new"
+        other = await db.store_execution(execution(2))
+        assert await db.get_execution(other) is None
+        await db.refresh()
+        assert await db.get_execution(other) is not None
+        broken = execution(3)
+        broken.metadata["a"] = object()
+        with pytest.raises(InvalidEventError):
+            await db.store_execution(broken)
+
+    async def run() -> None:
+        learning = LearningDatabase(tmp_path / "home")
+        try:
+            await use(learning)
+        finally:
+            await learning.close()
+            await learning.close()
+
+    asyncio.run(run())
+
+
+class Press:
+    """Publishes, again and again, two tables that always agree within one publication."""
+
+    def __init__(self, home: Home) -> None:
+        home.create()
+        self.home = home
+        self.run = 0
+        self._warehouse = duckdb.connect(str(home.warehouse))
+        self._warehouse.execute("attach ':memory:' as staging")
+        self._warehouse.execute("create schema staging.ledger")
+        self._warehouse.execute("create table staging.ledger.loads (load_id bigint)")
+
+    def publish(self) -> None:
+        self.run += 1
+        for table in ("first", "second"):
+            self._warehouse.execute(
+                f"create or replace table {table} as select {self.run} as run from range(1000)"
+            )
+        publish(self._warehouse, self.home, schema="main", as_of=NOW.isoformat())
+
+    def close(self) -> None:
+        self._warehouse.close()
+
+
+@pytest.fixture
+def press(home: Home) -> Iterator[Press]:
+    made = Press(home)
+    made.publish()
+    yield made
+    made.close()
+
+
+def test_a_new_publication_is_read_from_the_next_call_on(press):
+    async def read(db: LearningDatabase) -> None:
+        for run in (1, 2, 3):
+            assert (await db.query("select distinct run from first")).rows == [(run,)]
+            press.publish()
+
+    ask(press.home, read)
+
+
+def test_readers_beside_twenty_publications_see_each_whole_and_never_an_error(press):
+    seen: set[int] = set()
+    is_over = threading.Event()
+
+    def publish_twenty() -> None:
+        for _ in range(20):
+            press.publish()
+        is_over.set()
+
+    async def read(db: LearningDatabase) -> None:
+        async def reader() -> None:
+            while not is_over.is_set():
+                result = await db.query(
+                    "select (select min(run) from first), (select max(run) from second)"
+                )
+                ((first, second),) = result.rows
+                assert first == second
+                seen.add(first)
+
+        await asyncio.gather(*(reader() for _ in range(16)))
+        assert (await db.query("select max(run) from first")).rows == [(21,)]
+
+    writer = threading.Thread(target=publish_twenty)
+    writer.start()
+    ask(press.home, read)
+    writer.join()
+    assert len(seen) > 1
+
+
+def test_a_result_can_be_read_again_after_newer_publications(press):
+    async def read(db: LearningDatabase) -> None:
+        result = await db.query("select distinct run from first")
+        for _ in range(5):
+            press.publish()
+        await db.query("select 1")
+        assert result._again("fetchall") == [(1,)]
+
+    ask(press.home, read)
+
+
+def test_a_result_that_is_read_again_keeps_the_time_limit(press):
+    sql = "select count(*) from range($rows) a, range($rows) b, range($rows) c"
+
+    async def read(db: LearningDatabase) -> None:
+        result = await db.query(sql, {"rows": 2})
+        endless = replace(result._again, params={"rows": 10**7})
+        with pytest.raises(QueryTimeoutError, match=r"longer than 0\.2 s"):
+            endless("fetchall")
+        assert result._again("fetchall") == [(8,)]
+
+    ask(press.home, read, timeout_seconds=0.2)
+
+
+def test_a_damaged_publication_is_an_error_that_names_it(press):
+    database = press.home.current / "learning.db"
+    database.chmod(0o600)
+    database.write_bytes(b"x" * 10_000)
+    with pytest.raises(HomeError, match=r"learning\.db"):
+        ask(press.home, lambda db: db.initialize())
+
+
+def test_a_publication_that_goes_while_it_is_opened_is_looked_for_again(press, monkeypatch):
+    first = press.home.current.readlink().name
+    real = publications.current
+    stale = [real(press.home)]
+
+    def current(home: Home) -> Publication:
+        if stale:
+            for _ in range(KEPT):
+                press.publish()
+            return stale.pop()
+        return real(home)
+
+    monkeypatch.setattr(publications, "current", current)
+    assert ask(press.home, lambda db: db.initialize()).id != first
+    assert not (press.home.published / first).exists()
+
+
+def test_a_publication_that_is_taken_away_for_good_is_said_so(press):
+    async def read(db: LearningDatabase) -> None:
+        await db.query("select 1")
+        press.home.current.unlink()
+        with pytest.raises(NotPublishedError, match="nothing is published"):
+            await db.query("select 1")
+
+    ask(press.home, read)
+
+
+def test_a_publication_that_always_goes_is_an_error(press, monkeypatch):
+    gone = replace(publications.current(press.home), id="20260101T000000000000-abcd")
+    monkeypatch.setattr(publications, "current", lambda home: gone)
+    with pytest.raises(HomeError, match="cannot open"):
+        ask(press.home, lambda db: db.initialize())
+
+
+def test_other_code_of_the_process_may_have_the_file_open(refreshed):
+    async def read(db: LearningDatabase) -> None:
+        with duckdb.connect(str(refreshed.learning_db), read_only=True) as mine:
+            assert mine.execute("select count(*) from executions").fetchall() == [(40,)]
+            async with LearningDatabase(refreshed.root, memory_limit="512MB") as other:
+                assert (await other.query("select count(*) from executions")).rows == [(40,)]
+                assert (await db.query("select count(*) from executions")).rows == [(40,)]
+
+    ask(refreshed, read)
+
+
+@pytest.mark.parametrize("how", [{"pool_size": 0}, {"threads": 0}, {"timeout_seconds": 0}])
+def test_sizes_of_nothing_are_refused(tmp_path, how):
+    with pytest.raises(InvalidQueryError, match="must be above 0"):
+        LearningDatabase(tmp_path, **how)
+
+
+def test_asking_after_closing_says_so(refreshed):
+    async def read() -> None:
+        learning = LearningDatabase(refreshed.root)
+        await learning.initialize()
+        await learning.close()
+        with pytest.raises(InvalidQueryError, match="is closed"):
+            await learning.get_execution(TASK)
+        with pytest.raises(InvalidQueryError, match="is closed"):
+            await learning.initialize()
+
+    asyncio.run(read())

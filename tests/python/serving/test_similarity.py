@@ -1,0 +1,212 @@
+"""Searching past executions, on publications made by dbt and by an embedding run."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from orb_learning import ExecutionRecord, Telemetry
+from orb_learning.embeddings import embed
+from orb_learning.errors import EmbeddingError, InvalidQueryError, NotPublishedError
+from orb_learning.home import Home
+from orb_learning.publication import current
+from orb_learning.refresh import Refresher
+from orb_learning.serving import LearningDatabase, _similarity
+from words import WordModel
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+HISTORY = [
+    ("split the parser", "acme/api", 0),
+    ("split the parser", "acme/api", 1),
+    ("split the tokenizer", "acme/api", 2),
+    ("split the parser", "acme/web", 3),
+    ("rotate the password", "acme/web", 4),
+    ("write the docs", "acme/web", 40),
+]
+
+
+def record(number: int, description: str, repo: str, days: int) -> ExecutionRecord:
+    return ExecutionRecord(
+        task_id=UUID(int=number + 1),
+        timestamp=NOW - timedelta(days=days),
+        task_type="refactor",
+        task_description=description,
+        repo=repo,
+        model_tier="large",
+        pool_type="swarm",
+        routing_confidence=0.8,
+        success=True,
+        duration_seconds=1.0,
+        cost_estimate=0.5,
+        actual_cost=0.25,
+    )
+
+
+@pytest.fixture(scope="module")
+def unsearched(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose publication has no vectors."""
+    root = tmp_path_factory.mktemp("similarity") / "home"
+    with Telemetry(root, strict=True) as telemetry:
+        for number, (description, repo, days) in enumerate(HISTORY):
+            telemetry.record_execution_sync(record(number, description, repo, days))
+    Refresher(root).refresh()
+    return Home.locate(root)
+
+
+@pytest.fixture(scope="module")
+def searchable(unsearched: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose publication has vectors and their index."""
+    root = tmp_path_factory.mktemp("similarity") / "home"
+    shutil.copytree(unsearched.root, root, symlinks=True)
+    embed(root, model=WordModel())
+    Refresher(root).refresh()
+    return Home.locate(root)
+
+
+@pytest.fixture(params=["faiss", "DuckDB"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of searching: with the index, and as an install without faiss does."""
+    if request.param == "DuckDB":
+        monkeypatch.setattr(_similarity, "can_index", lambda: False)
+    return request.param
+
+
+Question = Callable[[LearningDatabase], Coroutine[Any, Any, Any]]
+
+
+def ask(home: Home, question: Question, **how: Any) -> Any:
+    async def run() -> Any:
+        async with LearningDatabase(home.root, **{"embedding_model": WordModel(), **how}) as db:
+            return await question(db)
+
+    return asyncio.run(run())
+
+
+def test_the_most_similar_come_first_and_the_newest_of_equals(searchable, path):
+    def search(db: LearningDatabase) -> Any:
+        return db.find_similar_executions("split the parser", "acme/api", threshold=0.6)
+
+    found = ask(searchable, search)
+    assert [row.task_description for row in found] == [
+        "split the parser",
+        "split the parser",
+        "split the tokenizer",
+    ]
+    assert found[0].timestamp > found[1].timestamp
+    assert found[0].similarity == found[1].similarity > found[2].similarity >= 0.6
+    assert found[0].model_dump()["model_tier"] == "large"
+
+
+def test_both_ways_of_searching_agree(searchable, monkeypatch):
+    def search(db):
+        return db.find_similar_executions("split the docs", threshold=-1)
+
+    with_index = ask(searchable, search)
+    monkeypatch.setattr(_similarity, "can_index", lambda: False)
+    without = ask(searchable, search)
+    assert [row.task_id for row in with_index] == [row.task_id for row in without]
+    for one, other in zip(with_index, without, strict=True):
+        assert one.similarity == pytest.approx(other.similarity, abs=1e-3)
+    assert len(with_index) == len(HISTORY)
+
+
+def test_repository_days_limit_and_threshold_narrow_the_search(searchable, path):
+    async def search(db: LearningDatabase) -> None:
+        async def found(**how: Any) -> list[str]:
+            rows = await db.find_similar_executions("split the parser", **{"threshold": -1, **how})
+            return [row.task_description for row in rows]
+
+        assert len(await found(repo="acme/web")) == 3
+        assert await found(repo="nowhere") == []
+        assert await found(repo="' or 1=1 --") == []
+        assert len(await found(days_back=10)) == 5
+        assert len(await found(days_back=0)) == 1
+        assert len(await found(days_back=100_000)) == 6
+        assert await found(limit=2) == ["split the parser"] * 2
+        assert await found(limit=0) == []
+        assert len(await found(limit=1_000_000)) == 6
+        assert await found(threshold=1) == []
+        assert await found(threshold=0.8) == ["split the parser"] * 2
+
+    ask(searchable, search)
+
+
+@pytest.mark.parametrize(
+    ("question", "fault"),
+    [
+        (lambda db: db.find_similar_executions(""), "task_description: expected a text that is"),
+        (lambda db: db.find_similar_executions(" \n"), "task_description"),
+        (lambda db: db.find_similar_executions(7), "task_description"),
+        (lambda db: db.find_similar_executions("\ud800"), "half a character"),
+        (lambda db: db.find_similar_executions("x", repo=7), "repo: expected a text"),
+        (lambda db: db.find_similar_executions("x", limit=-1), "limit"),
+        (lambda db: db.find_similar_executions("x", days_back=-1), "days_back"),
+        (lambda db: db.find_similar_executions("x", threshold=1.5), "threshold"),
+        (lambda db: db.find_similar_executions("x", threshold=float("nan")), "threshold"),
+        (lambda db: db.find_similar_executions("x", threshold="0.7"), "threshold"),
+    ],
+)
+def test_a_bad_question_gets_a_clear_error(searchable, question, fault):
+    with pytest.raises(InvalidQueryError, match=fault):
+        ask(searchable, question)
+
+
+@pytest.mark.parametrize(
+    "text", ["'; drop table executions; --", "$found", "?", "\0", "x" * 100_000]
+)
+def test_any_text_can_be_searched_for(searchable, path, text):
+    found = ask(searchable, lambda db: db.find_similar_executions(text, threshold=-1))
+    assert len(found) == len(HISTORY)
+
+
+def test_vectors_of_another_model_are_not_compared(searchable):
+    with pytest.raises(EmbeddingError, match="those of the model words, not of others"):
+        ask(
+            searchable,
+            lambda db: db.find_similar_executions("x"),
+            embedding_model=WordModel("others"),
+        )
+
+
+def test_without_a_model_the_error_says_what_to_install(searchable, monkeypatch):
+    from orb_learning.embeddings import _model
+
+    monkeypatch.delenv(_model.MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr(_model, "find_spec", lambda name: None)
+
+    async def search(db: LearningDatabase) -> None:
+        with pytest.raises(EmbeddingError, match="pip install"):
+            await db.find_similar_executions("x")
+        assert (await db.query("select count(*) from executions")).rows == [(6,)]
+
+    ask(searchable, search, embedding_model=None)
+
+
+def test_before_the_first_embeddings_the_error_says_how_to_make_them(unsearched):
+    with pytest.raises(NotPublishedError, match="run `orb-learning embed`, then"):
+        ask(unsearched, lambda db: db.find_similar_executions("x"))
+
+
+def test_the_packaged_model_finds_what_is_said_in_other_words(unsearched, tmp_path, cache):
+    root = tmp_path / "home"
+    shutil.copytree(unsearched.root, root, symlinks=True)
+    assert embed(root).embedded == 5
+    Refresher(root).refresh()
+    assert current(Home.locate(root)).similarity["model"].startswith("sha256:")
+
+    async def search(db: LearningDatabase) -> list[str]:
+        questions = ("break up the parser", "passwords must be changed", "write documentation")
+        return [
+            (await db.find_similar_executions(question, threshold=0.3))[0].task_description
+            for question in questions
+        ]
+
+    found = ask(Home.locate(root), search, embedding_model=None)
+    assert found == ["split the parser", "rotate the password", "write the docs"]
