@@ -39,7 +39,7 @@ typecheck: setup $(VENV)/.ready-embeddings
 	$(BIN)/mypy
 
 unit: setup $(VENV)/.ready-embeddings
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term-missing
+	$(BIN)/pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing
 	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*,*/serving/*,*/embeddings/*'
 
 # As a dbt user would: an empty home first, then a small history, tests and docs.

@@ -93,6 +93,7 @@ COMMANDS = dict(_commands(ROOT))
 def test_there_is_a_command_for_everything():
     assert sorted(" ".join(path) for path in COMMANDS) == [
         "demo",
+        "embed",
         "import",
         "load",
         "migrate downgrade",
@@ -185,7 +186,7 @@ def test_importing_and_loading_and_the_state_between(run, home, tmp_path):
         "rejected: runs.jsonl.gz row 3: success: Input should be a valid boolean, "
         "unable to interpret input\n"
     )
-    assert "pending events     3 " in run("status").out
+    assert "pending events      3 " in run("status").out
 
     assert run("load") == Ended(0, "load 1: 3 lines, 2 loaded, 0 duplicates, 1 quarantined\n", "")
     assert run("load") == Ended(0, "load 1: 0 lines, 0 loaded, 0 duplicates, 0 quarantined\n", "")
@@ -202,6 +203,12 @@ def test_importing_and_loading_and_the_state_between(run, home, tmp_path):
     assert values["size of spool"].endswith(" kB")
     assert values["size of staging"].endswith(" MB")
     assert values["size of warehouse"] == "0 bytes"
+
+
+def test_embedding_before_the_first_publication_says_what_to_run(run):
+    ended = run("embed")
+    assert ended.code == 2
+    assert ended.err.startswith("error: nothing is published in")
 
 
 def test_fields_may_be_mapped_and_times_taken_as_utc(run, home, tmp_path):

@@ -17,7 +17,10 @@ from orb_learning.report import MARTS, Summary, build_report
 from test_publication import AS_OF, warehouse_of
 
 TABLES = """
-create or replace table executions (success BOOLEAN, actual_cost DOUBLE, cost_source VARCHAR);
+create or replace table executions (
+    success BOOLEAN, actual_cost DOUBLE, cost_source VARCHAR, repo VARCHAR, timestamp TIMESTAMP,
+    content_hash VARCHAR
+);
 create or replace table tasks (task_id UUID);
 create or replace table pending_executions (task_id UUID);
 create or replace table tier_performance (
@@ -86,7 +89,8 @@ def publish_marts(
     """Publish small marts made by hand."""
     with warehouse_of(home) as connection:
         connection.execute(TABLES)
-        _insert(connection, "executions", [] if empty else executions)
+        rest = ("acme/api", datetime(2026, 3, 1), "a")
+        _insert(connection, "executions", [] if empty else [(*row, *rest) for row in executions])
         for table, rows in (
             ("tier_performance", [(*row, 1) for row in TIERS]),
             ("pool_performance", [(1, *row) for row in POOLS]),

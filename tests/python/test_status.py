@@ -17,7 +17,7 @@ from orb_learning.staging import downgrade, load, open_staging_file
 from orb_learning.status import Status, read_status
 from test_publication import AS_OF, fill, warehouse_of
 
-NOTHING = {"spool": 0, "staging": 0, "warehouse": 0, "published": 0}
+NOTHING = {"spool": 0, "staging": 0, "warehouse": 0, "embeddings": 0, "published": 0}
 
 
 def everything_in(folder: Path) -> dict[Path, tuple[int, int]]:
@@ -52,6 +52,7 @@ def test_a_status_tells_what_waits_and_what_was_loaded(home):
         "spool": sum(file.stat().st_size for file in home.spool.iterdir()),
         "staging": home.staging.stat().st_size,
         "warehouse": 0,
+        "embeddings": 0,
         "published": 0,
     }
 
