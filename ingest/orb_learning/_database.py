@@ -32,8 +32,12 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
 
 
 def literal(text: str | Path) -> str:
-    """Return a text as a literal of SQL, for the statements that take no parameters."""
-    quoted = str(text).replace("'", "''")
+    """Return a text as a literal of SQL, where a parameter cannot stand or is too slow.
+
+    In DuckDB's strings a quote is doubled and nothing else has a meaning; the parser stops at a
+    zero byte, which is therefore put together from its number.
+    """
+    quoted = str(text).replace("'", "''").replace("\0", "' || chr(0) || '")
     return f"'{quoted}'"
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from orb_learning._database import literal
 from orb_learning._types import task_uuid
 from orb_learning.embeddings._model import load_model, locate_model
 from orb_learning.embeddings._vectors import checked
@@ -55,8 +56,6 @@ R = TypeVar("R", bound=Row)
 
 MAX_DAYS = 100_000
 MAX_LIMIT = 1_000_000
-
-_SIMILAR = executions_sql(tuple(Execution.model_fields))
 
 
 class LearningDatabase:
@@ -175,15 +174,9 @@ class LearningDatabase:
             wanted = task_uuid(task_id)
         except ValueError as error:
             raise InvalidQueryError(f"task_id: {error}") from error
-        found = await self._rows(
-            Execution,
-            # The row first, then the rest of it: a scan of one column, not of all.
-            f"""
-            select {_columns(Execution)} from executions
-            where rowid in (select rowid from executions where task_id = $task_id)
-            """,
-            {"task_id": wanted},
-        )
+        # The row first, then the rest of it: a scan of one column, not of all.
+        row = f"select rowid from learning.executions where task_id = '{wanted}'"
+        found = await self._rows(Execution, "executions", f"rowid in ({row})")
         return found[0] if found else None
 
     async def get_tier_performance(
@@ -197,12 +190,10 @@ class LearningDatabase:
         """
         return await self._rows(
             TierPerformance,
-            f"""
-            select {_columns(TierPerformance)} from tier_performance
-            where ($repo is null or repo = $repo) and date >= {_SINCE}
-            order by date desc, total_executions desc, repo, model_tier, task_type
-            """,
-            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+            "tier_performance",
+            _of(repo),
+            "order by date desc, total_executions desc, repo, model_tier, task_type",
+            days=_count("days_back", days_back, MAX_DAYS),
         )
 
     async def get_pool_performance(
@@ -216,12 +207,10 @@ class LearningDatabase:
         """
         return await self._rows(
             PoolPerformance,
-            f"""
-            select {_columns(PoolPerformance)} from pool_performance
-            where ($repo is null or repo = $repo) and date >= {_SINCE}
-            order by hour desc, total_tasks desc, pool_type, repo
-            """,
-            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+            "pool_performance",
+            _of(repo),
+            "order by hour desc, total_tasks desc, pool_type, repo",
+            days=_count("days_back", days_back, MAX_DAYS),
         )
 
     async def get_solution_patterns(
@@ -234,19 +223,13 @@ class LearningDatabase:
             min_usage: only solutions used at least so often; the mart leaves out those under 5.
             limit: at most so many.
         """
+        least = _count("min_usage", min_usage, MAX_LIMIT)
+        most = _count("limit", limit, MAX_LIMIT)
         return await self._rows(
             SolutionPattern,
-            f"""
-            select {_columns(SolutionPattern)} from solution_patterns
-            where ($repo is null or repo = $repo) and usage_count >= $min_usage
-            order by success_rate desc, usage_count desc, solution_summary, repo
-            limit $limit
-            """,
-            {
-                "repo": _text("repo", repo),
-                "min_usage": _count("min_usage", min_usage, MAX_LIMIT),
-                "limit": _count("limit", limit, MAX_LIMIT),
-            },
+            "solution_patterns",
+            f"{_of(repo)} and usage_count >= {least}",
+            f"order by success_rate desc, usage_count desc, solution_summary, repo limit {most}",
         )
 
     async def get_quality_trend(
@@ -260,12 +243,10 @@ class LearningDatabase:
         """
         return await self._rows(
             QualityTrend,
-            f"""
-            select {_columns(QualityTrend)} from quality_trend
-            where ($repo is null or repo = $repo) and date >= {_SINCE}
-            order by repo, date
-            """,
-            {"repo": _text("repo", repo), "days": _count("days_back", days_back, MAX_DAYS)},
+            "quality_trend",
+            _of(repo),
+            "order by repo, date",
+            days=_count("days_back", days_back, MAX_DAYS),
         )
 
     async def find_similar_executions(
@@ -324,9 +305,8 @@ class LearningDatabase:
             nearest = similarity.nearest(
                 cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
             )
-            return _fetch(
-                cursor, SimilarExecution, _SIMILAR, {**nearest, "since": since, "limit": count}
-            )
+            sql = executions_sql(Execution.model_fields, nearest, since, count)
+            return _fetch(cursor, SimilarExecution, sql)
 
         return await self._runner.run(self._publications.current, search)
 
@@ -346,6 +326,7 @@ class LearningDatabase:
         refuse_unless_read_only(sql)
 
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
+            cursor.execute("use learning")
             execute(cursor, sql, params)
             columns = tuple(column[0] for column in cursor.description or ())
             again = _Again(opened.cursor(), sql, params, self._timeout_seconds)
@@ -353,12 +334,21 @@ class LearningDatabase:
 
         return await self._runner.run(self._publications.current, fetch)
 
-    async def _rows(self, kind: type[R], sql: str, params: dict[str, Any]) -> list[R]:
+    async def _rows(
+        self, kind: type[R], table: str, condition: str, rest: str = "", *, days: int | None = None
+    ) -> list[R]:
+        """Return the rows of a table that meet a condition.
+
+        Values stand in the SQL as literals: with one parameter or more, DuckDB's Python client
+        plans a query twice, and looks for pandas at each value, which doubles the time of a small
+        query.
+        """
+
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
-            values = dict(params)
-            if "days" in values:
-                values["since"] = _since(opened, values.pop("days"))
-            return _fetch(cursor, kind, sql, values)
+            dated = "" if days is None else f" and date >= date '{_since(opened, days)}'"
+            columns = ", ".join(kind.model_fields)
+            sql = f"select {columns} from learning.{table} where {condition}{dated} {rest}"
+            return _fetch(cursor, kind, sql)
 
         return await self._runner.run(self._publications.current, fetch)
 
@@ -385,6 +375,7 @@ class _Again:
         timer = threading.Timer(self.timeout_seconds, self.cursor.interrupt)
         timer.start()
         try:
+            self.cursor.execute("use learning")
             execute(self.cursor, self.sql, self.params)
             return getattr(self.cursor, form)()
         except duckdb.InterruptException as error:
@@ -393,10 +384,8 @@ class _Again:
             timer.cancel()
 
 
-def _fetch(
-    cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str, params: dict[str, Any]
-) -> list[R]:
-    execute(cursor, sql, params)
+def _fetch(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:
+    execute(cursor, sql)
     names = [column[0] for column in cursor.description or ()]
     found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return _validator(kind).validate_python(found)
@@ -411,17 +400,16 @@ def _validator(kind: type[R]) -> TypeAdapter[list[R]]:
     return _validators[kind]
 
 
-def _columns(kind: type[Row]) -> str:
-    return ", ".join(kind.model_fields)
-
-
-_SINCE = "cast($since as date)"
-
-
 def _since(opened: OpenPublication, days: int) -> str:
     """Return the first day that a question asks about."""
     last = date.fromisoformat(opened.publication.as_of[:10])
     return max(date.min, last - timedelta(days=min(days, last.toordinal() - 1))).isoformat()
+
+
+def _of(repo: object) -> str:
+    """Return the condition that a row is of a repository, or of any."""
+    text = _text("repo", repo)
+    return "true" if text is None else f"repo = {literal(text)}"
 
 
 def _text(name: str, value: object) -> str | None:

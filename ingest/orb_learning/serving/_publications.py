@@ -32,10 +32,8 @@ class OpenPublication:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a cursor of its own for one query."""
-        cursor = self.connection.cursor()
-        cursor.execute("use learning")
-        return cursor
+        """Return a cursor of its own for one query; the tables are those of `learning`."""
+        return self.connection.cursor()
 
     def similarity(self) -> Similarity:
         """Return what searches this publication's vectors; made by the first call."""

@@ -148,7 +148,7 @@ def too_long(timeout_seconds: float) -> QueryTimeoutError:
     )
 
 
-def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters) -> None:
+def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters = None) -> None:
     """Run a query.
 
     Raises:

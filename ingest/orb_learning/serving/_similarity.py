@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orb_learning._database import literal
 from orb_learning.embeddings._index import VectorIndex, can_index
 from orb_learning.embeddings._publish import INDEX
 from orb_learning.embeddings._vectors import DIMENSIONS
@@ -17,38 +18,10 @@ if TYPE_CHECKING:
 
     from orb_learning.publication import Publication
 
-_EXACT = f"""
-select contents.vector_id, array_cosine_similarity(
-    embeddings.embedding, cast($vector as float[{DIMENSIONS}])
-) as cosine
-from embedded_contents as contents
-inner join execution_embeddings as embeddings using (vector_id)
-where ($repo is null or contents.repo = $repo) and contents.last_executed_at >= $since
-order by cosine desc, contents.vector_id
-limit $limit
-"""
-
-_CONTENTS = "select vector_id, repo, epoch_us(last_executed_at) as at from embedded_contents"
-
-_ROWS = """
-with nearest as (
-    select
-        unnest(cast($found as bigint[])) as vector_id,
-        unnest(cast($cosines as double[])) as cosine
-),
-
-chosen as (
-    select unnest(contents.newest_rows) as row, nearest.cosine
-    from nearest
-    inner join embedded_contents as contents using (vector_id)
-)
-
-select {columns}, chosen.cosine as similarity
-from executions
-inner join chosen on executions.rowid = chosen.row
-where executions.timestamp >= $since
-order by similarity desc, executions.timestamp desc, executions.task_id
-limit $limit
+_CONTENTS = """
+select vector_id, repo, epoch_us(last_executed_at) as at
+from learning.embedded_contents
+order by vector_id
 """
 
 
@@ -70,7 +43,7 @@ class Similarity:
 
             self._index = VectorIndex(folder / INDEX)
             # In memory, 20 bytes a content: which of them a question allows.
-            columns = cursor.execute(f"{_CONTENTS} order by vector_id").fetchnumpy()
+            columns = cursor.execute(_CONTENTS).fetchnumpy()
             self._identities: NDArray[np.int64] = np.asarray(columns["vector_id"])
             self._at: NDArray[np.int64] = np.asarray(columns["at"])
             names, codes = np.unique(np.asarray(columns["repo"], str), return_inverse=True)
@@ -96,11 +69,8 @@ class Similarity:
         since: str,
         limit: int,
         threshold: float,
-    ) -> dict[str, str]:
-        """Return the contents that resemble a vector most, as parameters of `executions_sql`.
-
-        The parameters are lists as texts: DuckDB takes a tenth of a millisecond to look at each
-        item of a list.
+    ) -> list[tuple[int, float]]:
+        """Return the contents that resemble a vector most, by identity, with their cosines.
 
         Args:
             cursor: of the same publication.
@@ -111,21 +81,11 @@ class Similarity:
             threshold: the least cosine.
         """
         if self._index is None:
-            rows = cursor.execute(
-                _EXACT,
-                {
-                    "vector": json.dumps(vector.tolist()),
-                    "repo": repo,
-                    "since": since,
-                    "limit": limit,
-                },
-            ).fetchall()
-            found, cosines = [row[0] for row in rows], [row[1] for row in rows]
+            found = cursor.execute(_exact_sql(vector, repo, since, limit)).fetchall()
         else:
-            identities, scores = self._search(self._index, vector, repo, since, limit)
-            found, cosines = identities.tolist(), scores.tolist()
-        kept = sum(cosine >= threshold for cosine in cosines)
-        return {"found": json.dumps(found[:kept]), "cosines": json.dumps(cosines[:kept])}
+            identities, cosines = self._search(self._index, vector, repo, since, limit)
+            found = list(zip(identities.tolist(), cosines.tolist(), strict=True))
+        return [(identity, cosine) for identity, cosine in found if cosine >= threshold]
 
     def _search(
         self,
@@ -146,6 +106,42 @@ class Similarity:
         return index.search(vector, allowed, min(limit, len(allowed)))
 
 
-def executions_sql(columns: tuple[str, ...]) -> str:
-    """Return the query for the executions of contents that were found."""
-    return _ROWS.format(columns=", ".join(f"executions.{name}" for name in columns))
+def _exact_sql(vector: NDArray[np.float32], repo: str | None, since: str, limit: int) -> str:
+    """Return the query that compares every vector that is allowed."""
+    whose = "true" if repo is None else f"contents.repo = {literal(repo)}"
+    return f"""
+        select contents.vector_id, array_cosine_similarity(
+            embeddings.embedding, cast('{vector.tolist()}' as float[{DIMENSIONS}])
+        ) as cosine
+        from learning.embedded_contents as contents
+        inner join learning.execution_embeddings as embeddings using (vector_id)
+        where {whose} and contents.last_executed_at >= timestamp '{since}'
+        order by cosine desc, contents.vector_id
+        limit {limit}
+    """
+
+
+def executions_sql(
+    columns: Iterable[str], found: list[tuple[int, float]], since: str, limit: int
+) -> str:
+    """Return the query for the executions of contents that were found, the most similar first."""
+    return f"""
+        with nearest as (
+            select
+                unnest(cast('{[identity for identity, _ in found]}' as bigint[])) as vector_id,
+                unnest(cast('{[cosine for _, cosine in found]}' as double[])) as cosine
+        ),
+
+        chosen as (
+            select unnest(contents.newest_rows) as row, nearest.cosine
+            from nearest
+            inner join learning.embedded_contents as contents using (vector_id)
+        )
+
+        select {", ".join(f"executions.{name}" for name in columns)}, chosen.cosine as similarity
+        from learning.executions as executions
+        inner join chosen on executions.rowid = chosen.row
+        where executions.timestamp >= timestamp '{since}'
+        order by similarity desc, executions.timestamp desc, executions.task_id
+        limit {limit}
+    """
