@@ -18,6 +18,7 @@ from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
+from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
 from orb_learning.publication import publish
@@ -56,6 +57,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
             weakref.finalize(self, self._home.release_lock)
             if get_flags().WHICH in LOADING_COMMANDS:
                 report = load(self._home)
+                crash_point("refresh.loaded")
                 logger.info(
                     f"loaded {report.loaded} events ({report.duplicates} duplicates, "
                     f"{report.quarantined} quarantined), load {report.load_id}"
@@ -89,6 +91,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
             return
         if self._connection is None:
             raise DbtRuntimeError("not published: dbt has not connected to the warehouse")
+        crash_point("refresh.built")
         cursor = self._connection.cursor()
         try:
             publication = publish(

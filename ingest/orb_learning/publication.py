@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orb_learning._database import connect
+from orb_learning._faults import crash_point
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError, NotPublishedError, RefreshError
 from orb_learning.home import Home
@@ -89,6 +90,7 @@ def publish(
         making.mkdir(mode=0o700)
         staged = stage_embeddings(home, making / DATABASE)
         rows = _copy(warehouse, making / DATABASE, schema)
+        crash_point("publish.copied")
         similarity, added = complete_embeddings(making / DATABASE, staged)
         rows |= added
         publication = Publication(
@@ -101,14 +103,18 @@ def publish(
             similarity=asdict(similarity),
         )
         _verify(making / DATABASE, rows)
+        crash_point("publish.verified")
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\n")
         for file in making.iterdir():
             _sync(file)
             file.chmod(0o400)
         _sync(making)
+        crash_point("publish.synced")
         making.rename(home.published / identity)
         _sync(home.published)
+        crash_point("publish.renamed")
         _swap(home, identity)
+        crash_point("publish.swapped")
     except OSError as error:
         raise HomeError(f"cannot publish to {home.published}: {error}") from error
     except duckdb.Error as error:
@@ -119,6 +125,7 @@ def publish(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     _prune(home, identity)
+    crash_point("publish.pruned")
     logger.info("published %s, load %d", identity, publication.load_id)
     return publication
 
@@ -198,6 +205,7 @@ def _refuse_foreign_files(home: Home) -> None:
 
 def _swap(home: Home, identity: str) -> None:
     _replace_link(home.current, identity)
+    crash_point("publish.current")
     target = home.current.relative_to(home.root) / DATABASE
     if not home.learning_db.is_symlink() or home.learning_db.readlink() != target:
         _replace_link(home.learning_db, target)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from orb_learning._database import connect
+from orb_learning._faults import crash_point
 from orb_learning._types import NAMESPACE, utc_now
 from orb_learning.errors import HomeError, InvalidEventError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, InvalidEvent, content_hash
@@ -174,11 +175,13 @@ def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadRe
     """
     total = LoadReport()
     with open_staging(home) as connection:
+        crash_point("load.opened")
         # What hooks write from here on waits for the next load, or a busy host would keep this
         # one from ever ending.
         sizes = segment_sizes(home.spool)
         while True:
             batch = _read_batch(connection, home, sizes)
+            crash_point("load.read")
             if batch.lines:
                 report = _commit(connection, batch)
                 total = LoadReport(
@@ -192,6 +195,7 @@ def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadRe
                     on_progress(report.lines)
             else:
                 _mark_complete(connection, batch.segments)
+                crash_point("load.completed")
                 break
         if not total.load_id:
             total = LoadReport(batch.load_id - 1)
@@ -244,9 +248,11 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
         _fill_temporary(connection, batch, kind)
     connection.execute("begin")
     try:
+        crash_point("load.begun")
         for kind in batch.rows:
             _insert_new(connection, batch, kind)
         _insert_refusals(connection, batch)
+        crash_point("load.inserted")
         for progress in batch.segments:
             parts = progress.loaded + progress.duplicates + progress.quarantined
             if progress.lines != parts:
@@ -262,7 +268,9 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
             sum(progress.quarantined for progress in batch.segments),
         )
         _write_ledger(connection, batch, report)
+        crash_point("load.noted")
         connection.execute("commit")
+        crash_point("load.committed")
     except BaseException:
         # A transaction that failed to commit is over already.
         with suppress(duckdb.Error):

@@ -1,0 +1,61 @@
+"""Crash points: places where a test may end the process as `kill -9` does.
+
+`ORB_LEARNING_CRASH_AT=publish.renamed` ends the process when it first reaches that point, and
+`load.committed:3` when it reaches that one for the third time. Unset, a point costs one test of an
+empty text, and none stands in the hooks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+CRASH_VARIABLE = "ORB_LEARNING_CRASH_AT"
+
+POINTS = (
+    "load.opened",
+    "load.read",
+    "load.begun",
+    "load.inserted",
+    "load.noted",
+    "load.committed",
+    "load.completed",
+    "refresh.loaded",
+    "refresh.built",
+    "publish.copied",
+    "publish.verified",
+    "publish.synced",
+    "publish.renamed",
+    "publish.current",
+    "publish.swapped",
+    "publish.pruned",
+)
+"""Every point there is, in the order in which a refresh reaches them."""
+
+_at = ""
+_passes_left = 0
+
+
+def arm(where: str) -> None:
+    """Choose where this process dies, as `point` or `point:count`; an empty text disarms.
+
+    Raises:
+        ValueError: there is no such point.
+    """
+    global _at, _passes_left  # one process has one death
+    point, _, count = where.partition(":")
+    if point and point not in POINTS:
+        raise ValueError(f"{CRASH_VARIABLE} names no crash point: {point!r}")
+    _at, _passes_left = point, int(count or 1)
+
+
+def crash_point(name: str) -> None:
+    """Die here if a test wants it."""
+    global _passes_left  # noqa: PLW0603  # see arm
+    if _at and name == _at:
+        _passes_left -= 1
+        if not _passes_left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get(CRASH_VARIABLE, ""))
