@@ -1,16 +1,12 @@
 {#-
-    The original tasks that anything new is known of: those with a row in `upstream`, or an
-    erasure, of a later load than the newest that `target` holds. The watermark may lag behind,
-    which repeats work, but never runs ahead: a row's load_id is at most what was loaded when the
-    row was built.
+    The original tasks that anything new is known of: those with a row in `upstream` of a later
+    load than the newest that `target` holds. The watermark may lag behind, which repeats work,
+    but never runs ahead: a row's load_id is at most what was loaded when the row was built. An
+    erasure needs no place here: the loader deletes the raw rows and has everything built anew.
 -#}
 {% macro changed_tasks(target, upstream, task_key='task_id') %}
     select {{ task_key }} as task_id
     from {{ upstream }}
-    where load_id > (select coalesce(max(load_id), 0) from {{ target }})
-    union
-    select task_id
-    from {{ ref('stg_task_erasures') }}
     where load_id > (select coalesce(max(load_id), 0) from {{ target }})
 {% endmacro %}
 

@@ -11,14 +11,19 @@
             {%- endif -%}
         {%- endfor -%}
         {%- set statuses = {} -%}
+        {%- set messages = [] -%}
         {%- for result in results -%}
             {%- do statuses.update({result.node.unique_id: result.status | string}) -%}
+            {%- do messages.append(result.message | string) -%}
         {%- endfor -%}
         {%- do adapter.store_relation(
             'orb_learning',
             api.Relation.create(database=target.database, schema=target.schema, identifier='publication'),
             [], '', '',
-            {'expected': expected, 'statuses': statuses, 'as_of': as_of_moment().isoformat()}
+            {
+                'expected': expected, 'statuses': statuses, 'messages': messages,
+                'as_of': as_of_moment().isoformat(),
+            }
         ) -%}
     {%- endif -%}
 {% endmacro %}

@@ -50,5 +50,5 @@ def explained(error: duckdb.Error, path: Path) -> OrbLearningError:
     if "different configuration" in text or "Unique file handle conflict" in text:
         return BusyError(f"{path} is still open elsewhere in this process; close it first")
     if "not a valid DuckDB database file" in text:
-        return HomeError(f"{path} is not a DuckDB database; move it away or restore a backup of it")
+        return HomeError(f"{path} is not a DuckDB database")
     return HomeError(f"cannot open {path}: {first_line}")

@@ -86,6 +86,11 @@ def task_uuid(reference: object) -> uuid.UUID:
         return _uuid5(text)
 
 
+def subject_hash(identity: str) -> str:
+    """Return what stands for the id of an erased task or user: SHA-256, in hex."""
+    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _uuid5(text: str) -> uuid.UUID:
     # As `uuid.uuid5` in the namespace, which imports at each call: not while Python shuts down.
     digest = hashlib.sha1(NAMESPACE.bytes + text.encode(), usedforsecurity=False).digest()
@@ -186,6 +191,7 @@ def _fits_a_line(value: object) -> object:
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 OptionalText = Annotated[str | None, _BlankIsNone()]
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]

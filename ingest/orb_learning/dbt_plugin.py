@@ -22,7 +22,7 @@ from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
 from orb_learning.publication import publish
-from orb_learning.staging import load, open_staging
+from orb_learning.staging import load, open_staging, settle_warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from dbt.adapters.duckdb.utils import TargetConfig
 
 LOADING_COMMANDS = ("run", "build")
+DAMAGE = (
+    "Corrupt database file",
+    "checksum",
+    "database has been invalidated",
+    "Failed to load metadata pointer",
+)
+"""What DuckDB says of a file whose blocks are damaged."""
+
 DONE = {"success", "pass", "warn", "no-op"}
 
 logger = AdapterLogger("orb-learning")
@@ -55,6 +63,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         try:
             self._home.acquire_lock()
             weakref.finalize(self, self._home.release_lock)
+            settle_warehouse(self._home)
             if get_flags().WHICH in LOADING_COMMANDS:
                 report = load(self._home)
                 crash_point("refresh.loaded")
@@ -85,6 +94,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def store(self, target_config: TargetConfig) -> None:
         """Publish, unless something failed or not everything was built."""
         outcome = target_config.config
+        if any(is_damage(message) for message in outcome["messages"]):
+            self._note_damage()
         reason = why_not(outcome["expected"], outcome["statuses"])
         if reason:
             logger.warning(f"not published: {reason}; the last publication stands")
@@ -101,10 +112,21 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
                 as_of=outcome["as_of"],
             )
         except OrbLearningError as error:
+            if is_damage(str(error)):
+                self._note_damage()
             raise DbtRuntimeError(f"not published: {error}") from error
         finally:
             cursor.close()
         logger.info(f"published {publication.id}, load {publication.load_id}")
+
+    def _note_damage(self) -> None:
+        logger.warning("the warehouse is damaged; the next run builds it anew from staging")
+        self._home.warehouse_damage.touch(mode=0o600)
+
+
+def is_damage(message: str) -> bool:
+    """Tell whether an error of DuckDB says that a file's blocks are not what was written."""
+    return any(sign in message for sign in DAMAGE)
 
 
 def why_not(expected: list[str], statuses: dict[str, str]) -> str:

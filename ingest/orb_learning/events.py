@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
@@ -32,6 +33,7 @@ from orb_learning._types import (
     Embedding,
     ErrorTypeName,
     Fraction,
+    Hash,
     Maturity,
     Metadata,
     OptionalText,
@@ -42,6 +44,8 @@ from orb_learning._types import (
     Text,
     Time,
     new_id,
+    subject_hash,
+    task_uuid,
     utc_now,
 )
 from orb_learning.errors import InvalidEventError
@@ -323,11 +327,62 @@ class QualityPolicyAdjusted(Event):
 
 
 class TaskErased(Event):
-    """A tombstone: nothing about this task may appear downstream, whenever it arrives."""
+    """A tombstone: nothing about this task may be kept, whenever it arrives.
+
+    Attributes:
+        task_hash: SHA-256 of the task's UUID, in hex, so that the tombstone does not keep the id.
+            Whoever makes one may give `task_id` instead.
+    """
 
     event_type: Literal["task_erased"] = "task_erased"
-    task_id: UUID
+    task_hash: Hash
     reason: OptionalText = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hash_of_the_id(cls, values: Any) -> Any:
+        return _hashed(values, "task", task_uuid)
+
+    @classmethod
+    def of(cls, task_id: object, reason: str | None = None) -> Self:
+        """Return the tombstone of a task, named by its UUID or by the host's own reference."""
+        return cls(task_hash=subject_hash(str(task_uuid(task_id))), reason=reason)
+
+
+class UserErased(Event):
+    """A tombstone: nothing this user said or did may be kept, whenever it arrives.
+
+    Attributes:
+        user_hash: SHA-256 of the user's id, in hex. Whoever makes one may give `user_id` instead.
+    """
+
+    event_type: Literal["user_erased"] = "user_erased"
+    user_hash: Hash
+    reason: OptionalText = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hash_of_the_id(cls, values: Any) -> Any:
+        return _hashed(values, "user", str)
+
+    @classmethod
+    def of(cls, user_id: str, reason: str | None = None) -> Self:
+        """Return the tombstone of a user."""
+        return cls(user_hash=subject_hash(user_id), reason=reason)
+
+
+def _hashed(values: Any, subject: str, spelled: Callable[[Any], object]) -> Any:
+    """Replace a tombstone's id by its hash, and drop a reference that says the same."""
+    if not isinstance(values, Mapping) or values.get(f"{subject}_id") is None:
+        return values
+    rest = {name: value for name, value in values.items() if name != f"{subject}_id"}
+    rest[f"{subject}_hash"] = subject_hash(str(spelled(values[f"{subject}_id"])))
+    metadata = rest.get("metadata")
+    if isinstance(metadata, Mapping):
+        rest["metadata"] = {
+            name: value for name, value in metadata.items() if name != f"{subject}_ref"
+        } or None
+    return rest
 
 
 class InvalidEvent(Event):
@@ -358,6 +413,7 @@ AnyEvent = Annotated[
     | SolutionExtracted
     | QualityPolicyAdjusted
     | TaskErased
+    | UserErased
     | InvalidEvent,
     Field(discriminator="event_type"),
 ]
@@ -379,6 +435,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SolutionExtracted,
         QualityPolicyAdjusted,
         TaskErased,
+        UserErased,
     )
 }
 """The kinds of event that have a raw table, by name."""

@@ -3,6 +3,7 @@
 <home>/spool/            segments, written by the hooks, read by the loader
 <home>/staging.duckdb    raw events and the load ledger, written by the loader
 <home>/warehouse.duckdb  what dbt builds
+<home>/backups/          copies of staging
 <home>/published/<id>/   one publication each; `published/current` links to the one in force
 <home>/embeddings/       vectors of what was executed, kept by the embedder
 <home>/learning.db       a fixed link to the database of the current publication
@@ -60,6 +61,16 @@ class Home:
         return self.root / "warehouse.duckdb"
 
     @property
+    def warehouse_damage(self) -> Path:
+        """Stands while the warehouse is known to be damaged: the next run builds it anew."""
+        return self.root / "warehouse.damaged"
+
+    @property
+    def backups(self) -> Path:
+        """Where copies of staging go by default."""
+        return self.root / "backups"
+
+    @property
     def published(self) -> Path:
         """Where every publication has its directory."""
         return self.root / "published"
@@ -109,6 +120,16 @@ class Home:
                 f"cannot write to home {self.root}; "
                 f"make it writable or point {HOME_VARIABLE} elsewhere"
             )
+
+    def size(self) -> int:
+        """Return the bytes of everything in the home."""
+        total = 0
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    found = (Path(folder) / name).lstat()
+                    total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        return total
 
     @contextlib.contextmanager
     def locked(self, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -124,7 +124,7 @@ def publish(
         ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    _prune(home, identity)
+    _prune(home, identity, _newest_erasure(warehouse))
     crash_point("publish.pruned")
     logger.info("published %s, load %d", identity, publication.load_id)
     return publication
@@ -227,12 +227,44 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
-def _prune(home: Home, identity: str) -> None:
+def delete_older(home: Home) -> int:
+    """Delete every publication but the one in force, and return how many there were.
+
+    A reader that has one of them open goes on reading it.
+    """
+    try:
+        current_id = home.current.readlink().name
+    except OSError:
+        return 0
+    older = [
+        entry
+        for entry in home.published.iterdir()
+        if _IDENTITY.fullmatch(entry.name) and entry.name != current_id
+    ]
+    for folder in older:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(older)
+
+
+def _newest_erasure(warehouse: duckdb.DuckDBPyConnection) -> int:
+    return int(_value(warehouse, "select coalesce(max(load_id), 0) from staging.ledger.erasures"))
+
+
+def _reflects(folder: Path, load_id: int) -> bool:
+    """Tell whether a publication was made from this load or a later one."""
+    try:
+        return bool(json.loads((folder / MANIFEST).read_text())["load_id"] >= load_id)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _prune(home: Home, identity: str, erased_by: int) -> None:
     names = sorted(entry.name for entry in home.published.iterdir())
     made = [name for name in names if _IDENTITY.fullmatch(name)]
     finished = [name for name in made if not name.startswith(".")]
     abandoned = [name for name in made if name.startswith(".")]
-    for name in {*finished[:-KEPT], *abandoned} - {identity}:
+    outdated = [name for name in finished if not _reflects(home.published / name, erased_by)]
+    for name in {*finished[:-KEPT], *outdated, *abandoned} - {identity}:
         shutil.rmtree(home.published / name, ignore_errors=True)
     for link in (home.current, home.learning_db):
         for left in link.parent.glob(f".{link.name}-*"):

@@ -78,7 +78,12 @@ class Refresher:
             arguments.append("--full-refresh")
         before = _publication_id(self.home)
         with self.home.locked():
-            results = self.invoke(arguments, quiet=quiet)
+            try:
+                results = self.invoke(arguments, quiet=quiet)
+            except RefreshError:
+                if not self.home.warehouse_damage.exists():
+                    raise
+                results = self.invoke(arguments, quiet=quiet)  # on a warehouse that is built anew
         if _publication_id(self.home) == before:
             raise RefreshError("dbt ended without publishing; the last publication stands")
         publication = current(self.home)

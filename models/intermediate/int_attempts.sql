@@ -15,8 +15,6 @@
     'solution_summary', 'policy_version', 'propensity', 'candidates', 'metadata', 'routed_at',
 ] %}
 
--- depends_on: {{ ref('stg_task_erasures') }}
-
 with events as (
 
     select *
@@ -33,11 +31,9 @@ sequenced as (
     select
         *,
         row_number() over task_order as ordinal,
-        max(load_id) over whole_task as task_load_id,
-        bool_or(event_type = 'task_erased') over whole_task as is_erased
+        max(load_id) over (partition by task_id) as task_load_id
     from events
     window
-        whole_task as (partition by task_id),
         task_order as (
             partition by task_id order by occurred_at, captured_at, event_id, event_hash
         )
@@ -54,7 +50,6 @@ preceded as (
         count(case when event_type = 'routing_decision' then attempt end) over up_to_it
             as numbered_decisions
     from sequenced
-    where not is_erased
     window
         before_it as (
             partition by task_id order by ordinal

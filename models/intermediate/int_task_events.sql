@@ -21,7 +21,6 @@
 ] -%}
 {#- For the same fact the source with the higher rank wins; an expression may stand for a field. -#}
 {%- set sources = [
-    ('task_erased', 0, 'stg_task_erasures', [], {'attempt': 'null'}),
     ('routing_decision', 1, 'stg_routing_decisions', routing, {}),
     ('pool_execution_start', 2, 'stg_pool_execution_starts',
         ['pool_type', 'swarm_topology', 'metadata'], {}),
@@ -42,7 +41,7 @@ with final as (
         task_id,
         '{{ event_type }}' as event_type,
         {{ rank }} as source_rank,
-        cast({{ expressions.get('attempt', 'attempt') }} as integer) as attempt,
+        attempt,
         occurred_at,
         captured_at,
         event_id,

@@ -13,7 +13,6 @@
         ],
     )
 }}
--- depends_on: {{ ref('stg_task_erasures') }}
 -- In the order of time, so that a reader of some days skips the others; it also compresses better.
 
 with attempts as (
@@ -132,6 +131,7 @@ final as (
         cast(described.timestamp as date) as date
     from described
     inner join loads on described.load_id = loads.load_id
+    where {{ is_retained('described.timestamp') }}
 
 )
 

@@ -4,7 +4,6 @@
         incremental_strategy='delete+insert',
         unique_key='feedback_id',
         on_schema_change='fail',
-        pre_hook="{% if is_incremental() %}delete from {{ this }} where task_id in (select task_id from {{ ref('stg_task_erasures') }}){% endif %}",
     )
 }}
 
@@ -12,15 +11,8 @@ with events as (
 
     select *
     from {{ ref('stg_feedback') }}
-    where task_id not in (select task_id from {{ ref('stg_task_erasures') }})
     {% if is_incremental() %}
-    and feedback_id in (
-        select feedback_id
-        from {{ ref('stg_feedback') }}
-        where load_id > (select coalesce(max(load_id), 0) from {{ this }})
-            -- Erasing a task may uncover an earlier event, about another task, under the same id.
-            or task_id in (select task_id from {{ ref('stg_task_erasures') }})
-    )
+    where feedback_id in ({{ changed_tasks(this, ref('stg_feedback'), 'feedback_id') }})
     {% endif %}
 
 ),
@@ -51,6 +43,7 @@ final as (
         feedback_load_id as load_id
     from ranked
     where recency = 1
+        and {{ is_retained('occurred_at') }}
 
 )
 

@@ -4,6 +4,7 @@ with attempts as (
     from {{ ref('int_attempts') }}
     where success is null
         and coalesce(decided_at, started_at) is not null
+        and {{ is_retained('coalesce(decided_at, started_at)') }}
 
 ),
 

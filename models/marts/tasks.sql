@@ -10,8 +10,6 @@
 }}
 {%- set original_task = 'coalesce(parent_task_id, task_id)' %}
 
--- depends_on: {{ ref('stg_task_erasures') }}
-
 with attempts as (
 
     select

@@ -311,7 +311,7 @@ def test_what_must_change_first_ends_with_2(run, home, tmp_path):
     for command in (["load"], ["status"], ["migrate", "status"]):
         ended = run(*command)
         assert ended.code == 2
-        assert "is not a DuckDB database; move it away or restore a backup" in failed(ended)
+        assert "is not a DuckDB database; run `orb-learning restore`" in failed(ended)
 
 
 def test_an_error_of_the_system_is_one_line_too(run, home):

@@ -46,6 +46,7 @@ from orb_learning.events import (
     SolutionExtracted,
     TaskCompleted,
     TaskErased,
+    UserErased,
 )
 
 TASK = uuid.UUID("0198a3a0-0000-7000-8000-000000000001")
@@ -87,7 +88,8 @@ REQUIRED: dict[type[BaseModel], dict[str, Any]] = {
     Feedback: {"task_id": TASK, "feedback_type": "thumbs_up"},
     SolutionExtracted: SOLUTION,
     QualityPolicyAdjusted: POLICY,
-    TaskErased: {"task_id": TASK},
+    TaskErased: {"task_hash": "0" * 64},
+    UserErased: {"user_hash": "f" * 64},
     InvalidEvent: {"claimed_type": "feedback", "reason": "rating: missing", "payload": "{}"},
     ExecutionRecord: {**EXECUTION, "duration_seconds": 2.5, "cost_estimate": 1, "actual_cost": 2},
     SolutionRecord: SOLUTION,
@@ -138,6 +140,7 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     SolutionExtracted: {"embedding"},
     QualityPolicyAdjusted: set(),
     TaskErased: {"reason"},
+    UserErased: {"reason"},
     InvalidEvent: set(),
     ExecutionRecord: {
         "swarm_topology",
@@ -196,6 +199,9 @@ BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("event_id", "task_id", "feedback_id", "pattern_id", "policy_id"), ID),
     **dict.fromkeys(
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), TIME
+    ),
+    **dict.fromkeys(
+        ("task_hash", "user_hash"), (["0" * 64, "f" * 64], ["", "0" * 63, "0" * 65, "G" * 64, 7])
     ),
     **dict.fromkeys(("file_count", "estimated_tokens", "usage_count"), COUNT),
     **dict.fromkeys(("complexity_score", "quality_score"), SCORE),

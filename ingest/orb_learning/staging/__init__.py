@@ -1,7 +1,9 @@
 """The system of record: raw event tables, the load ledger, quarantine, and their schema."""
 
+from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
-from orb_learning.staging._loader import LoadReport, load, open_staging, open_staging_file
+from orb_learning.staging._file import open_staging, open_staging_file, settle_warehouse
+from orb_learning.staging._loader import LoadReport, load
 from orb_learning.staging._migrations import (
     Migration,
     MigrationState,
@@ -11,18 +13,40 @@ from orb_learning.staging._migrations import (
     upgrade,
     validate,
 )
+from orb_learning.staging._quarantine import (
+    Quarantined,
+    ReplayReport,
+    list_quarantine,
+    replay_quarantine,
+)
+from orb_learning.staging._retention import PruneReport, prune
+from orb_learning.staging._schema import MigrationReport, migrate_down, migrate_up, reset
 
 __all__ = [
     "LOADER_COLUMNS",
+    "Backup",
     "LoadReport",
     "Migration",
+    "MigrationReport",
     "MigrationState",
+    "PruneReport",
+    "Quarantined",
+    "ReplayReport",
+    "backup",
     "downgrade",
     "known_migrations",
+    "list_quarantine",
     "load",
+    "migrate_down",
+    "migrate_up",
     "open_staging",
     "open_staging_file",
+    "prune",
     "raw_columns",
+    "replay_quarantine",
+    "reset",
+    "restore",
+    "settle_warehouse",
     "status",
     "upgrade",
     "validate",

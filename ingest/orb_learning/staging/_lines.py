@@ -9,6 +9,9 @@ from orb_learning._types import new_id, utc_now
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import EVENT_TYPES, Event, InvalidEvent, parse_line
 
+ERASED = b"erased on request"
+"""How a line begins, followed by blanks, whose task or user was erased."""
+
 _KINDS: list[type[Event]] = [*EVENT_TYPES.values(), InvalidEvent]
 
 _GENERATED = {

@@ -9,31 +9,36 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from orb_learning._database import connect
 from orb_learning._faults import crash_point
 from orb_learning._types import NAMESPACE, utc_now
-from orb_learning.errors import HomeError, InvalidEventError, OrbLearningError
+from orb_learning.errors import InvalidEventError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, InvalidEvent, content_hash
 from orb_learning.home import Home
-from orb_learning.staging import _migrations
+from orb_learning.staging import _erasure
 from orb_learning.staging._columns import raw_columns
-from orb_learning.staging._lines import read_event
+from orb_learning.staging._file import faults, open_staging
+from orb_learning.staging._lines import ERASED, read_event
 from orb_learning.staging._segments import Line, open_segment, segment_sizes
 
 if TYPE_CHECKING:
     import duckdb
 
+    from orb_learning.staging._quarantine import Quarantined
+
 MAX_LOAD_LINES = 200_000
 """Lines one load may take; a longer backlog becomes several loads, each a transaction."""
 
 _CHUNK_ROWS = 10_000
+
+Spelled = tuple[str, bytes]
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -52,6 +57,16 @@ class LoadReport:
     loaded: int = 0
     duplicates: int = 0
     quarantined: int = 0
+
+    def and_then(self, later: LoadReport) -> LoadReport:
+        """Return this load and a later one as one."""
+        return LoadReport(
+            later.load_id,
+            self.lines + later.lines,
+            self.loaded + later.loaded,
+            self.duplicates + later.duplicates,
+            self.quarantined + later.quarantined,
+        )
 
 
 @dataclass(slots=True)
@@ -77,6 +92,12 @@ class _Refusal:
     reason: str
     claimed_type: str | None = None
     payload: bytes | None = None
+    captured_at: datetime | None = None
+
+    @property
+    def stored(self) -> bytes:
+        """What is kept of it: the payload that a hook refused, else the line."""
+        return self.line.data if self.payload is None else self.payload
 
 
 @dataclass(slots=True)
@@ -95,6 +116,9 @@ class _Batch:
         progress.lines += 1
         progress.read_to = line.offset + line.length
         self.lines += 1
+        if line.data.startswith(ERASED):
+            self.refuse(line, segment, "erased on request")
+            return
         if line.fault:
             self.refuse(line, segment, line.fault)
             return
@@ -112,10 +136,11 @@ class _Batch:
                     event.reason,
                     event.claimed_type,
                     event.payload.encode(),
+                    event.captured_at.replace(tzinfo=None),
                 )
             )
             return
-        row = self._row(spelled, segment)
+        row = self.row(spelled, segment)
         self.rows.setdefault(event.type_name, []).append((row, line, segment))
 
     def refuse(self, line: Line, segment: int, reason: str, kind: str | None = None) -> None:
@@ -123,44 +148,12 @@ class _Batch:
         where = uuid5(NAMESPACE, f"{name}:{line.offset}")
         self.refusals.append(_Refusal(segment, where, line, reason, kind))
 
-    def _row(self, spelled: bytes, segment: int) -> str:
+    def row(self, spelled: bytes, segment: int) -> str:
         added = (
             f',"event_hash":"{content_hash(spelled)}","load_id":{self.load_id},'
             f'"segment":{segment},"position":{self.lines}}}'
         )
         return spelled[:-1].decode() + added
-
-
-@contextmanager
-def open_staging_file(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open staging for writing as it is, whatever its schema version.
-
-    Raises:
-        BusyError, HomeError: the file is held, damaged, or fails while it is used.
-    """
-    import duckdb
-
-    with home.locked():
-        connection = connect(home.staging)
-        try:
-            yield connection
-        except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise HomeError(f"cannot use {home.staging}: {reason}") from error
-        finally:
-            connection.close()
-
-
-@contextmanager
-def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open staging for writing, made and migrated to this release's schema.
-
-    Raises:
-        BusyError, HomeError, MigrationError: the file is held, damaged, or newer than this release.
-    """
-    with open_staging_file(home) as connection:
-        _migrations.upgrade(connection)
-        yield connection
 
 
 def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadReport:
@@ -174,31 +167,30 @@ def load(home: Home, on_progress: Callable[[int], None] | None = None) -> LoadRe
         BusyError, HomeError, MigrationError: see `open_staging`.
     """
     total = LoadReport()
-    with open_staging(home) as connection:
-        crash_point("load.opened")
-        # What hooks write from here on waits for the next load, or a busy host would keep this
-        # one from ever ending.
-        sizes = segment_sizes(home.spool)
-        while True:
-            batch = _read_batch(connection, home, sizes)
-            crash_point("load.read")
-            if batch.lines:
+    erased: list[str] = []
+    with home.locked():
+        with open_staging(home) as connection:
+            crash_point("load.opened")
+            # What hooks write from here on waits for the next load, or a busy host would keep
+            # this one from ever ending.
+            sizes = segment_sizes(home.spool)
+            while True:
+                batch = _read_batch(connection, home, sizes)
+                crash_point("load.read")
+                if not batch.lines:
+                    break
                 report = _commit(connection, batch)
-                total = LoadReport(
-                    report.load_id,
-                    total.lines + report.lines,
-                    total.loaded + report.loaded,
-                    total.duplicates + report.duplicates,
-                    total.quarantined + report.quarantined,
-                )
+                total = total.and_then(report)
                 if on_progress:
                     on_progress(report.lines)
-            else:
-                _mark_complete(connection, batch.segments)
-                crash_point("load.completed")
-                break
-        if not total.load_id:
-            total = LoadReport(batch.load_id - 1)
+            _mark_complete(connection, batch.segments)
+            crash_point("load.completed")
+            if not total.load_id:
+                total = LoadReport(batch.load_id - 1)
+            if _erasure.must_apply(connection):
+                erased = _erasure.blank_and_list(connection, home)
+        if erased:
+            _erasure.apply_erasures(home, erased)
     if total.lines:
         logger.info(
             "load %d: %d lines, %d loaded, %d duplicates, %d quarantined",
@@ -252,6 +244,7 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
         for kind in batch.rows:
             _insert_new(connection, batch, kind)
         _insert_refusals(connection, batch)
+        _erasure.erase_rows(connection, batch.load_id)
         crash_point("load.inserted")
         for progress in batch.segments:
             parts = progress.loaded + progress.duplicates + progress.quarantined
@@ -279,6 +272,74 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> LoadReport:
     for kind in batch.rows:
         connection.execute(f"drop table temp.batch_{kind}")
         connection.execute(f"drop table temp.new_{kind}")
+    return report
+
+
+def commit_replay(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined], spelled: Sequence[Spelled]
+) -> LoadReport:
+    """Load lines out of quarantine: they leave the load that refused them and become a load.
+
+    Args:
+        connection: staging.
+        rows: what is in quarantine.
+        spelled: for each of them the kind of event and its canonical line.
+    """
+    import duckdb
+
+    newest = connection.execute("select coalesce(max(load_id), 0) from ledger.loads").fetchone()
+    batch = _Batch(load_id=(newest[0] if newest else 0) + 1)
+    numbers: dict[str, int] = {}
+    for row, (kind, text) in zip(rows, spelled, strict=True):
+        if row.segment not in numbers:
+            numbers[row.segment] = len(batch.segments)
+            batch.segments.append(_Progress(row.segment, 0))
+        batch.lines += 1
+        line = Line(row.byte_offset, row.byte_length, row.line)
+        added = (batch.row(text, numbers[row.segment]), line, numbers[row.segment])
+        batch.rows.setdefault(kind, []).append(added)
+    for kind in batch.rows:
+        _fill_temporary(connection, batch, kind)
+    refused = {
+        (batch.segments[refusal.segment].name, refusal.line.offset) for refusal in batch.refusals
+    }
+    moved = [row for row in rows if (row.segment, row.byte_offset) not in refused]
+    connection.execute("begin")
+    try:
+        for kind in batch.rows:
+            _insert_new(connection, batch, kind)
+        for row in moved:
+            connection.execute(
+                "delete from ledger.quarantine where quarantine_id = ?", [row.quarantine_id]
+            )
+            connection.execute(
+                "update ledger.loads set lines = lines - 1, quarantined = quarantined - 1"
+                " where load_id = ?",
+                [row.load_id],
+            )
+            connection.execute(
+                "update ledger.segments set quarantined = quarantined - 1, last_load_id = ?"
+                " where segment = ?",
+                [batch.load_id, row.segment],
+            )
+        for progress in batch.segments:
+            connection.execute(
+                "update ledger.segments set loaded = loaded + ?, duplicates = duplicates + ?"
+                " where segment = ?",
+                [progress.loaded, progress.duplicates, progress.name],
+            )
+        loaded = sum(progress.loaded for progress in batch.segments)
+        duplicates = sum(progress.duplicates for progress in batch.segments)
+        report = LoadReport(batch.load_id, len(moved), loaded, duplicates, 0)
+        _note_load(connection, report)
+        _erasure.erase_rows(connection, batch.load_id)
+        if wrong := faults(connection):
+            raise OrbLearningError(f"{wrong[0]}; nothing was replayed, please report this")
+        connection.execute("commit")
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+        raise
     return report
 
 
@@ -358,6 +419,7 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
         row[0]
         for row in connection.execute("select quarantine_id from ledger.quarantine").fetchall()
     }
+    _erasure.note_late_lines(connection, [refusal.stored for refusal in batch.refusals])
     for refusal in batch.refusals:
         progress = batch.segments[refusal.segment]
         if refusal.quarantine_id in known:
@@ -366,7 +428,7 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
         known.add(refusal.quarantine_id)
         progress.quarantined += 1
         connection.execute(
-            "insert into ledger.quarantine values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into ledger.quarantine values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 refusal.quarantine_id,
                 batch.load_id,
@@ -375,12 +437,13 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
                 refusal.line.length,
                 refusal.claimed_type,
                 refusal.reason,
-                refusal.payload if refusal.payload is not None else refusal.line.data,
+                refusal.stored,
+                refusal.captured_at,
             ],
         )
 
 
-def _write_ledger(connection: duckdb.DuckDBPyConnection, batch: _Batch, report: LoadReport) -> None:
+def _note_load(connection: duckdb.DuckDBPyConnection, report: LoadReport) -> None:
     connection.execute(
         "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -393,6 +456,10 @@ def _write_ledger(connection: duckdb.DuckDBPyConnection, batch: _Batch, report: 
             report.quarantined,
         ],
     )
+
+
+def _write_ledger(connection: duckdb.DuckDBPyConnection, batch: _Batch, report: LoadReport) -> None:
+    _note_load(connection, report)
     for progress in batch.segments:
         if progress.lines:
             connection.execute(

@@ -111,20 +111,27 @@ def validate(connection: duckdb.DuckDBPyConnection) -> None:
             )
 
 
-def upgrade(connection: duckdb.DuckDBPyConnection, to: int | None = None) -> list[Migration]:
+def upgrade(
+    connection: duckdb.DuckDBPyConnection, to: int | None = None, *, is_plan: bool = False
+) -> list[Migration]:
     """Apply the pending migrations, up to and including version `to` or all, and return them.
 
+    Args:
+        connection: staging.
+        to: the version to stop at; default the newest.
+        is_plan: only return them.
+
     Raises:
-        MigrationError: see `validate`; or a step failed and was rolled back.
+        MigrationError: see `validate`; there is no version `to`; or a step failed and was rolled
+            back.
     """
+    _refuse_unknown(to)
+    if is_plan:
+        validate(connection)
+        return _pending(connection, to)
     connection.execute(_LEDGER)
     validate(connection)
-    applied = _applied(connection)
-    pending = [
-        migration
-        for migration in known_migrations()
-        if migration.version not in applied and (to is None or migration.version <= to)
-    ]
+    pending = _pending(connection, to)
     for migration in pending:
         _step(
             connection,
@@ -136,12 +143,20 @@ def upgrade(connection: duckdb.DuckDBPyConnection, to: int | None = None) -> lis
     return pending
 
 
-def downgrade(connection: duckdb.DuckDBPyConnection, to: int) -> list[Migration]:
+def downgrade(
+    connection: duckdb.DuckDBPyConnection, to: int, *, is_plan: bool = False
+) -> list[Migration]:
     """Take back every applied migration above version `to`, newest first, and return them.
 
+    Args:
+        connection: staging.
+        to: the version to go back to; 0 takes back everything.
+        is_plan: only return them.
+
     Raises:
-        MigrationError: see `validate`; or a step failed and was rolled back.
+        MigrationError: see `upgrade`.
     """
+    _refuse_unknown(to)
     validate(connection)
     applied = _applied(connection)
     doomed = [
@@ -149,7 +164,7 @@ def downgrade(connection: duckdb.DuckDBPyConnection, to: int) -> list[Migration]
         for migration in reversed(known_migrations())
         if migration.version in applied and migration.version > to
     ]
-    for migration in doomed:
+    for migration in [] if is_plan else doomed:
         _step(
             connection,
             migration,
@@ -158,6 +173,23 @@ def downgrade(connection: duckdb.DuckDBPyConnection, to: int) -> list[Migration]
             [migration.version],
         )
     return doomed
+
+
+def _refuse_unknown(version: int | None) -> None:
+    newest = max((migration.version for migration in known_migrations()), default=0)
+    if version is not None and not 0 <= version <= newest:
+        raise MigrationError(
+            f"there is no schema version {version}; this release knows 0 to {newest}"
+        )
+
+
+def _pending(connection: duckdb.DuckDBPyConnection, to: int | None) -> list[Migration]:
+    applied = _applied(connection)
+    return [
+        migration
+        for migration in known_migrations()
+        if migration.version not in applied and (to is None or migration.version <= to)
+    ]
 
 
 def _step(

@@ -31,14 +31,19 @@ select 'sum of segments' where
     (select (sum(lines), sum(loaded), sum(duplicates), sum(quarantined)) from ledger.loads)
 union all
 select 'quarantine' where
-    (select coalesce(sum(quarantined), 0) from ledger.loads)
-    != (select count(*) from ledger.quarantine)
+    (select coalesce(sum(quarantined), 0) from ledger.loads) - (
+        select coalesce(sum(row_count), 0) from ledger.removals
+        where table_name = 'ledger.quarantine'
+    ) != (select count(*) from ledger.quarantine)
 union all
 select 'load ids' where
     (select count(*) from ledger.loads) != (select coalesce(max(load_id), 0) from ledger.loads)
 """
 
-LOADED = "(select coalesce(sum(loaded), 0) from ledger.loads)"
+LOADED = (
+    "(select coalesce(sum(loaded), 0) from ledger.loads) - (select coalesce(sum(row_count), 0)"
+    " from ledger.removals where table_name != 'ledger.quarantine')"
+)
 
 
 class Spool:

@@ -54,7 +54,7 @@ def test_a_new_staging_file_is_private_and_has_every_table(home):
             ).fetchall()
     finally:
         os.umask(before)
-    assert tables == [(16,)]
+    assert tables == [(20,)]
     assert stat.S_IMODE(home.staging.stat().st_mode) == 0o600
 
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(home):
         load(home)
 
     assert message_of(caught) == (
-        f"{home.staging} is not a DuckDB database; move it away or restore a backup of it"
+        f"{home.staging} is not a DuckDB database; run `orb-learning restore`"
     )
     assert home.staging.read_bytes() == before
 

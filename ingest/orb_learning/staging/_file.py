@@ -1,0 +1,268 @@
+"""The staging file itself: opened, put in order after a crash, checked, and written anew.
+
+A load's rows and the ledger's new positions are one transaction, and no segment is deleted before
+what it held is in the file proper. So a write-ahead log that cannot be replayed may be put aside:
+the ledger then says that its lines are not loaded, and the next load reads them again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orb_learning._database import connect, literal
+from orb_learning._types import utc_now
+from orb_learning.errors import BusyError, HomeError
+from orb_learning.home import Home
+from orb_learning.staging import _migrations
+
+if TYPE_CHECKING:
+    import duckdb
+
+REMEDY = "run `orb-learning restore`"
+
+logger = logging.getLogger("orb_learning.staging")
+
+
+@contextmanager
+def open_staging_file(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open staging for writing as it is, whatever its schema version.
+
+    What a crash left in the write-ahead log is replayed and checked; a log that cannot be replayed
+    is put aside.
+
+    Raises:
+        BusyError, HomeError: the file is held, damaged, or fails while it is used.
+    """
+    import duckdb
+
+    with home.locked():
+        connection = _open(home)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise HomeError(f"cannot use {home.staging}: {reason}") from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open staging for writing, made and migrated to this release's schema.
+
+    A migration that was applied drops the warehouse, whose tables follow the schema.
+
+    Raises:
+        BusyError, HomeError, MigrationError: the file is held, damaged, or newer than this release.
+    """
+    with open_staging_file(home) as connection:
+        if _migrations.upgrade(connection):
+            drop_warehouse(home)
+        yield connection
+
+
+def faults(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return what contradicts itself in staging: rows against the ledger, the ledger in itself."""
+    tables = {name for (name,) in connection.execute(_TABLES).fetchall()}
+    if not {"ledger.loads", "ledger.removals"} <= tables:
+        return []  # not yet made, or of an older schema
+    found = []
+    for kind in ("loads", "segments"):
+        for row in connection.execute(
+            f"select columns(*)::varchar from ledger.{kind}"
+            " where lines != loaded + duplicates + quarantined limit 1"
+        ).fetchall():
+            found.append(f"ledger.{kind} does not add up at {row[0]}")
+    raw = [name for name in sorted(tables) if name.startswith("raw.")]
+    counted = " + ".join(f"(select count(*) from {name})" for name in raw)
+    for what, rows, column in (
+        ("the raw tables", counted, "loaded"),
+        ("quarantine", "(select count(*) from ledger.quarantine)", "quarantined"),
+    ):
+        is_quarantine = "=" if column == "quarantined" else "!="
+        ((held, owed),) = connection.execute(
+            f"""
+            select {rows}, (
+                select coalesce(sum({column}), 0) from ledger.loads
+            ) - (
+                select coalesce(sum(row_count), 0) from ledger.removals
+                where table_name {is_quarantine} 'ledger.quarantine'
+            )
+            """
+        ).fetchall()
+        if held != owed:
+            found.append(f"{what} hold {held} rows where the ledger says {owed}")
+    return found
+
+
+def verify(path: Path) -> None:
+    """Check a staging file, or a copy of one, by reading it back.
+
+    Raises:
+        HomeError: it contradicts itself, or cannot be read.
+    """
+    import duckdb
+
+    with connect(path, read_only=True) as connection:
+        try:
+            wrong = faults(connection)
+        except duckdb.Error as error:
+            wrong = [str(error).partition("\n")[0]]
+    if wrong:
+        raise HomeError(f"{path} is damaged: {wrong[0]}; {REMEDY}")
+
+
+def checkpoint(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Bring everything that is committed into the file proper, and check it.
+
+    Raises:
+        HomeError: a write-ahead log stays behind, or staging contradicts itself.
+    """
+    connection.execute("force checkpoint")
+    log = _wal(home.staging)
+    if log.exists() and log.stat().st_size:
+        raise HomeError(f"{log} stays behind after a checkpoint; nothing was deleted")
+    if wrong := faults(connection):
+        raise HomeError(f"{home.staging} is damaged: {wrong[0]}; {REMEDY}")
+
+
+def rewrite(home: Home, *statements: str) -> None:
+    """Write the closed staging file anew, so that nothing deleted is left in it.
+
+    Args:
+        home: whose staging; the caller holds its lock.
+        statements: run in the new file before it takes the old one's place.
+
+    Raises:
+        BusyError, HomeError: the file cannot be read, or the new one is not as it should be.
+    """
+    fresh = home.staging.with_name(f".{home.staging.name}-{secrets.token_hex(4)}")
+    try:
+        copy_database(home.staging, fresh, *statements)
+        verify(fresh)
+        fresh.replace(home.staging)
+        sync(home.root)
+    finally:
+        for left in (fresh, _wal(fresh)):
+            left.unlink(missing_ok=True)
+
+
+def copy_database(source: Path, target: Path, *statements: str) -> None:
+    """Copy a closed database into a new file, which is synced and private to its owner.
+
+    Raises:
+        BusyError, HomeError: the source is held, or cannot be read.
+    """
+    import duckdb
+
+    connect(source, read_only=True).close()  # for its errors
+    with duckdb.connect() as connection:
+        try:
+            connection.execute(f"attach {literal(source)} as source (read_only)")
+            connection.execute(f"attach {literal(target)} as target")
+            connection.execute("copy from database source to target")
+            connection.execute("use target")
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("use memory")
+            connection.execute("detach target")
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise HomeError(f"cannot copy {source} to {target}: {reason}") from error
+    target.chmod(0o600)
+    sync(target)
+
+
+def sync(path: Path) -> None:
+    """Force a file or directory to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def drop_warehouse(home: Home) -> None:
+    """Delete what dbt built; the next run builds it again from staging."""
+    for file in (home.warehouse, _wal(home.warehouse)):
+        file.unlink(missing_ok=True)
+
+
+def settle_warehouse(home: Home) -> None:
+    """Delete a warehouse that does not open, or that the last run found damaged.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    if home.warehouse_damage.exists():
+        logger.warning("the last run found %s damaged; it is built anew", home.warehouse)
+        drop_warehouse(home)
+        home.warehouse_damage.unlink()
+    if not home.warehouse.exists():
+        _wal(home.warehouse).unlink(missing_ok=True)
+        return
+    try:
+        connect(home.warehouse).close()
+    except BusyError:
+        raise
+    except HomeError as error:
+        logger.warning("%s; it is built anew", error)
+        drop_warehouse(home)
+
+
+_TABLES = "select schema_name || '.' || table_name from duckdb_tables() where not temporary"
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _open(home: Home) -> duckdb.DuckDBPyConnection:
+    for left in home.root.glob(f".{home.staging.name}-*"):  # of a rewriting that was killed
+        left.unlink(missing_ok=True)
+    log = _wal(home.staging)
+    had_log = log.exists()
+    try:
+        connection = connect(home.staging)
+    except HomeError as error:
+        if not had_log or not home.staging.is_file() or "replaying WAL" not in str(error):
+            raise _with_remedy(error) from error
+        aside = log.with_name(f"{log.name}.damaged-{utc_now():%Y%m%dT%H%M%S}")
+        log.replace(aside)
+        logger.warning(
+            "%s could not be replayed and is now %s; the spool's lines it held are loaded again",
+            log,
+            aside.name,
+        )
+        try:
+            connection = connect(home.staging)
+        except HomeError as still:
+            raise _with_remedy(still) from still
+    if had_log:
+        _settle(connection, home)
+    return connection
+
+
+def _settle(connection: Any, home: Home) -> None:
+    """Check what a crash left, and leave no torn log behind."""
+    import duckdb
+
+    try:
+        # Only a logged write makes DuckDB give up a log whose end is torn.
+        connection.execute("create or replace table main.settled (number INTEGER)")
+        connection.execute("drop table main.settled")
+        checkpoint(connection, home)
+    except (duckdb.Error, HomeError) as error:
+        connection.close()
+        raise _with_remedy(error) from error
+
+
+def _with_remedy(error: Exception) -> HomeError:
+    text = str(error).partition("\n")[0]
+    return HomeError(text if REMEDY in text else f"{text}; {REMEDY}")

@@ -1,0 +1,200 @@
+"""Giving up what is old: raw events, executions, loaded segments, publications."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from orb_learning._types import utc_now
+from orb_learning.errors import HomeError
+from orb_learning.events import EVENT_TYPES
+from orb_learning.home import Home
+from orb_learning.staging._file import checkpoint, drop_warehouse, open_staging, rewrite
+from orb_learning.staging._loader import load
+from orb_learning.staging._segments import open_segment, segment_names
+
+if TYPE_CHECKING:
+    import duckdb
+
+REWRITE_BELOW = 0.5
+"""A staging file whose blocks are used to a smaller part than this is written anew."""
+
+_TASK_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
+
+logger = logging.getLogger("orb_learning.staging")
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What pruning removed.
+
+    Attributes:
+        rows: raw rows removed, by table.
+        executions_from: the first day whose executions are kept.
+        segments: loaded segments deleted.
+        publications: publications deleted.
+        freed_bytes: how much smaller staging, spool and publications are.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    executions_from: date | None = None
+    segments: int = 0
+    publications: int = 0
+    freed_bytes: int = 0
+
+
+def prune(
+    home: Home,
+    *,
+    raw_days: int = 90,
+    derived_days: int = 90,
+    segment_days: int = 7,
+    today: date | None = None,
+) -> PruneReport:
+    """Remove what is older than its retention; the next refresh builds the warehouse anew.
+
+    Raw events go by whole tasks, `raw_days` after the last event of the task, so that no execution
+    is ever folded from a part of its events. Pools go with their closing. Solutions and quality
+    policies stay.
+
+    Args:
+        home: whose data.
+        raw_days: days that raw events stay, counted in whole days before `today`.
+        derived_days: days that executions and feedback stay; at most `raw_days`.
+        segment_days: days that a loaded segment stays after its last line was written.
+        today: the day to count from, UTC; default today.
+
+    Raises:
+        HomeError: a number is negative, or executions were to outlive their raw events; or see
+            `load`.
+        BusyError: another process is at work.
+    """
+    from orb_learning.publication import delete_older
+
+    for name, days in (
+        ("raw_days", raw_days),
+        ("derived_days", derived_days),
+        ("segment_days", segment_days),
+    ):
+        if days < 0:
+            raise HomeError(f"{name} must be 0 or more, not {days}")
+    if derived_days > raw_days:
+        raise HomeError(
+            f"executions cannot stay {derived_days} days where raw events stay {raw_days}: "
+            "they are built from them"
+        )
+    day = today or utc_now().date()
+    with home.locked():
+        load(home)
+        before = home.size()
+        with open_staging(home) as connection:
+            with _transaction(connection):
+                rows = _remove_old_rows(connection, day - timedelta(days=raw_days))
+                floor = _raise_floor(connection, day - timedelta(days=derived_days))
+            checkpoint(connection, home)
+            done = _loaded_segments(connection, home)
+            used = _used_part(connection)
+        if rows or floor:
+            drop_warehouse(home)
+        if used < REWRITE_BELOW:
+            rewrite(home)
+        segments = _delete_segments(home, done, day - timedelta(days=segment_days))
+        publications = delete_older(home)
+        freed = before - home.size()
+    return PruneReport(rows, floor, segments, publications, max(freed, 0))
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> dict[str, int]:
+    events = " union all ".join(
+        f"select task_id, occurred_at from raw.{kind}" for kind in _TASK_TABLES
+    )
+    connection.execute(
+        f"""
+        create or replace temp table old_tasks as
+        select task_id
+        from ({events}) as events
+        group by task_id
+        having cast(max(occurred_at) as date) < $first_day
+        """,
+        {"first_day": first_day},
+    )
+    conditions = dict.fromkeys(_TASK_TABLES, "task_id in (select task_id from old_tasks)")
+    closed = (
+        "pool_id in (select pool_id from raw.pool_closed group by pool_id"
+        f" having cast(max(occurred_at) as date) < date '{first_day}')"
+        f" and cast(occurred_at as date) < date '{first_day}'"
+    )
+    conditions |= {"pool_created": closed, "pool_closed": closed}
+    removed = {}
+    for kind, condition in conditions.items():
+        ((count,),) = connection.execute(f"delete from raw.{kind} where {condition}").fetchall()
+        if count:
+            removed[kind] = int(count)
+            connection.execute(
+                "insert into ledger.removals values (?, 'retention', ?, ?)",
+                [utc_now().replace(tzinfo=None), f"raw.{kind}", count],
+            )
+    return removed
+
+
+def _raise_floor(connection: duckdb.DuckDBPyConnection, first_day: date) -> date | None:
+    """Note the first day of executions to keep, which only ever moves forward."""
+    ((latest,),) = connection.execute(
+        "select max(executions_from) from ledger.retention"
+    ).fetchall()
+    if latest is not None and latest >= first_day:
+        return None
+    connection.execute(
+        "insert into ledger.retention values (?, ?)",
+        [utc_now().replace(tzinfo=None), first_day],
+    )
+    return first_day
+
+
+def _loaded_segments(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
+    known = connection.execute(
+        "select segment, bytes_read from ledger.segments where is_complete"
+    ).fetchall()
+    positions = dict(known)
+    done = []
+    for name in segment_names(home.spool):
+        segment = open_segment(home.spool, name) if name in positions else None
+        if segment is not None:
+            if segment.is_sealed and segment.size == positions[name]:
+                done.append(name)
+            segment.close()
+    return done
+
+
+def _used_part(connection: duckdb.DuckDBPyConnection) -> float:
+    total, used = connection.execute(
+        "select total_blocks, used_blocks from pragma_database_size()"
+        " where database_name = current_database()"
+    ).fetchall()[0]
+    return used / total if total > 8 else 1.0
+
+
+def _delete_segments(home: Home, names: list[str], first_day: date) -> int:
+    deleted = 0
+    for name in names:
+        path = home.spool / name
+        written = datetime.fromtimestamp(path.lstat().st_mtime, UTC).date()
+        if written < first_day:
+            path.unlink(missing_ok=True)
+            deleted += 1
+    return deleted
