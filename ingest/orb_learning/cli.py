@@ -13,16 +13,20 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orb_learning.errors import OrbLearningError, TransientError
+from orb_learning.errors import HomeError, OrbLearningError, TransientError
 from orb_learning.home import Home
 from orb_learning.logs import configure
+
+if TYPE_CHECKING:
+    from orb_learning.staging import MigrationReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +37,8 @@ app = typer.Typer(
 )
 migrate = typer.Typer(no_args_is_help=True, help="Bring the staging schema to another version.")
 app.add_typer(migrate, name="migrate")
+quarantine = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
+app.add_typer(quarantine, name="quarantine")
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -362,36 +368,54 @@ def demo(
     out.print(f"\nlook around: orb-learning --home {home.root} status", highlight=False)
 
 
+Plan = Annotated[bool, typer.Option("--plan", help="Only show what would be done.")]
+Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
 @migrate.command()
 def upgrade(
     context: typer.Context,
     to: Annotated[int | None, typer.Option(help="Version to stop at. Default: newest.")] = None,
+    plan: Plan = False,
 ) -> None:
-    """Apply the migrations that are pending.
+    """Apply the migrations that are pending. Loads and refreshes do so by themselves.
 
-    `orb-learning migrate upgrade`
+    `orb-learning migrate upgrade --plan`
     """
     from orb_learning import staging
 
-    with staging.open_staging_file(context.obj) as connection:
-        applied = staging.upgrade(connection, to)
-    _print_migrations("applied", applied, "nothing to apply")
+    _print_migrations(staging.migrate_up(context.obj, to, is_plan=plan), plan)
 
 
 @migrate.command()
 def downgrade(
     context: typer.Context,
     to: Annotated[int, typer.Option(min=0, help="Version to go back to.")],
+    plan: Plan = False,
 ) -> None:
-    """Take back the migrations above a version. The data they hold is lost.
+    """Take back the migrations above a version, after a backup. The data they hold is lost.
 
     `orb-learning migrate downgrade --to 1`
     """
     from orb_learning import staging
 
-    with staging.open_staging_file(context.obj) as connection:
-        undone = staging.downgrade(connection, to)
-    _print_migrations("took back", undone, "nothing to take back")
+    _print_migrations(staging.migrate_down(context.obj, to, is_plan=plan), plan)
+
+
+@migrate.command()
+def reset(context: typer.Context, plan: Plan = False, yes: Sure = False) -> None:
+    """Empty staging, after a backup, and make its schema anew.
+
+    What the spool still holds is loaded again by the next refresh.
+
+    `orb-learning migrate reset --yes`
+    """
+    from orb_learning import staging
+
+    home: Home = context.obj
+    if not plan and not yes:
+        typer.confirm(f"Empty {home.staging}?", abort=True)
+    _print_migrations(staging.reset(home, is_plan=plan), plan)
 
 
 @migrate.command()
@@ -421,11 +445,195 @@ def migration_status(context: typer.Context) -> None:
         out.print(f"{state.version:04} {state.name}: {state.state}", highlight=False)
 
 
-def _print_migrations(verb: str, migrations: list[Any], otherwise: str) -> None:
-    for migration in migrations:
-        out.print(f"{verb} {migration.version:04} {migration.name}", highlight=False)
-    if not migrations:
-        out.print(otherwise)
+def _print_migrations(report: MigrationReport, is_plan: bool) -> None:
+    would = "would " if is_plan else ""
+    if report.backup:
+        out.print(f"backup {report.backup}", highlight=False)
+    for verb, migrations in (
+        (f"{would}take back" if is_plan else "took back", report.taken_back),
+        (f"{would}apply" if is_plan else "applied", report.applied),
+    ):
+        for migration in migrations:
+            out.print(f"{verb} {migration.version:04} {migration.name}", highlight=False)
+    if not report.applied and not report.taken_back:
+        out.print("nothing to do")
+
+
+@quarantine.command(name="list")
+def quarantine_list(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+) -> None:
+    """List what could not be loaded, and why.
+
+    `orb-learning quarantine list`
+    """
+    from orb_learning import staging
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("id", "load", "kind", "segment", "byte", "reason"):
+        table.add_column(heading, overflow="fold")
+    for row in staging.list_quarantine(context.obj, limit=limit):
+        table.add_row(
+            str(row.quarantine_id),
+            str(row.load_id),
+            row.claimed_type or "-",
+            row.segment,
+            f"{row.byte_offset:,}",
+            _shown(row.reason),
+        )
+    _print_table(table)
+
+
+@quarantine.command()
+def show(
+    context: typer.Context, quarantine_id: Annotated[UUID, typer.Argument(metavar="ID")]
+) -> None:
+    """Show one line in quarantine whole.
+
+    `orb-learning quarantine show 0199c3a0-0000-7000-8000-000000000000`
+    """
+    from orb_learning import staging
+
+    rows = staging.list_quarantine(context.obj, only=quarantine_id)
+    if not rows:
+        raise HomeError(f"{quarantine_id} is not in quarantine; see `orb-learning quarantine list`")
+    (row,) = rows
+    out.print(
+        f"{row.quarantine_id}, load {row.load_id}, {row.segment} from byte {row.byte_offset:,}\n"
+        f"{row.reason}",
+        markup=False,
+        highlight=False,
+    )
+    sys.stdout.write(row.line.decode("utf-8", "backslashreplace") + "\n")
+
+
+@quarantine.command()
+def replay(
+    context: typer.Context,
+    quarantine_id: Annotated[
+        UUID | None, typer.Argument(metavar="[ID]", help="Only this one.")
+    ] = None,
+) -> None:
+    """Load what this release can read, as if it had never been refused.
+
+    `orb-learning quarantine replay`
+    """
+    from orb_learning import staging
+
+    report = staging.replay_quarantine(context.obj, only=quarantine_id)
+    out.print(
+        f"{report.loaded:,} loaded, {report.duplicates:,} duplicates, "
+        f"{len(report.still_invalid):,} still invalid",
+        highlight=False,
+    )
+    for number, (row, reason) in enumerate(report.still_invalid.items()):
+        if number < 10:
+            err.print(f"still invalid: {row}: {reason}", markup=False, highlight=False)
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="<home>/backups", help="Where to.")
+    ] = None,
+) -> None:
+    """Copy staging, the system of record, and read the copy back.
+
+    Hooks go on capturing meanwhile.
+
+    `orb-learning backup --to /mnt/backups`
+    """
+    from orb_learning import staging
+
+    made = staging.backup(context.obj, to)
+    out.print(f"{made.path}: load {made.load_id}, {made.events:,} events", highlight=False)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(show_default="the newest in <home>/backups")
+    ] = None,
+    yes: Sure = False,
+) -> None:
+    """Put a backup in the place of staging; the next refresh builds everything else from it.
+
+    What was loaded since comes from the segments that are still there. Erasures stay in force.
+    The replaced file is kept beside the backups.
+
+    `orb-learning restore --yes`
+    """
+    from orb_learning import staging
+
+    home: Home = context.obj
+    if not yes:
+        typer.confirm(f"Replace {home.staging}?", abort=True)
+    restored = staging.restore(home, file)
+    out.print(
+        f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
+        highlight=False,
+    )
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    raw_days: Annotated[
+        int | None, typer.Option(help="Days that raw events stay.", show_default="dbt var, 90")
+    ] = None,
+    derived_days: Annotated[
+        int | None, typer.Option(help="Days that executions stay.", show_default="dbt var, 90")
+    ] = None,
+    segment_days: Annotated[int, typer.Option(help="Days that loaded segments stay.")] = 7,
+) -> None:
+    """Remove what is older than its retention, and publications that are not in force.
+
+    Raw events go by whole tasks. The next refresh builds the warehouse anew.
+
+    `orb-learning prune --raw-days 180 --derived-days 90`
+    """
+    from orb_learning import staging
+    from orb_learning.project import retention_days
+
+    raw, derived = retention_days()
+    report = staging.prune(
+        context.obj,
+        raw_days=raw if raw_days is None else raw_days,
+        derived_days=derived if derived_days is None else derived_days,
+        segment_days=segment_days,
+    )
+    out.print(
+        f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
+        f"{report.publications:,} publications; {_bytes(report.freed_bytes)} freed",
+        highlight=False,
+    )
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A task, by its UUID or the host's name; repeatable."),
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A user; repeatable.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Kept with the tombstone.")] = None,
+) -> None:
+    """Forget tasks or users: after the next refresh nothing of them is left.
+
+    Nothing that arrives later brings them back. Backups made before keep them.
+
+    `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10`
+    """
+    from orb_learning.staging import request_erasure
+
+    count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
+    out.print(f"{count:,} to be erased by the next refresh", highlight=False)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from orb_learning.errors import ProjectError
@@ -33,6 +34,26 @@ def locate_project() -> Path:
     raise ProjectError(
         f"no dbt project found; run from a checkout of orb-learning or set {PROJECT_VARIABLE}"
     )
+
+
+def retention_days() -> tuple[int, int]:
+    """Return the project's vars `raw_retention_days` and `derived_retention_days`.
+
+    Raises:
+        ProjectError: see `locate_project`; or one of them is no whole number from 0 on.
+    """
+    project = locate_project()
+    text = (project / "dbt_project.yml").read_text(encoding="utf-8")
+    found = []
+    for name in ("raw_retention_days", "derived_retention_days"):
+        match = re.search(rf"(?m)^ *{name}: *(\S+) *(?:#.*)?$", text)
+        value = match[1] if match else "90"
+        if not value.isdecimal():
+            raise ProjectError(
+                f"{name} in {project}/dbt_project.yml must be days from 0 on, not {value}"
+            )
+        found.append(int(value))
+    return found[0], found[1]
 
 
 def _is_project(directory: Path) -> bool:

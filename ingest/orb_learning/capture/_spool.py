@@ -27,6 +27,8 @@ MAX_LINE_BYTES = 256 * 1024
 """Longest line that is written or read, its newline included."""
 
 MAX_SEGMENT_BYTES = 64 * 1024 * 1024
+LARGEST_SEGMENT_BYTES = 512 * 1024 * 1024
+"""However large a host wants them; a loader ignores a file of twice that size."""
 
 RECHECK_SECONDS = 0.02
 """How long a segment is trusted to be still in its directory."""
@@ -65,14 +67,14 @@ class SpoolWriter:
 
         Args:
             directory: where the segments go; made, private to its owner, when it is missing.
-            max_segment_bytes: a new segment is begun beyond this size.
+            max_segment_bytes: a new segment is begun beyond this size, or beyond 512 MiB.
             fsync_interval_seconds: when set, no line stays longer than this, and the next write,
                 without being forced to the disk; 0 forces every line.
         """
         self.lines = 0
         self.written_bytes = 0
         self._directory = directory
-        self._max_segment_bytes = max_segment_bytes
+        self._max_segment_bytes = min(max_segment_bytes, LARGEST_SEGMENT_BYTES)
         self._fsync_interval = fsync_interval_seconds
         self._synced_at = time.monotonic()
         self._lock = threading.RLock()

@@ -2,6 +2,7 @@
 
 from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
+from orb_learning.staging._erasure import request_erasure
 from orb_learning.staging._file import open_staging, open_staging_file, settle_warehouse
 from orb_learning.staging._loader import LoadReport, load
 from orb_learning.staging._migrations import (
@@ -44,6 +45,7 @@ __all__ = [
     "prune",
     "raw_columns",
     "replay_quarantine",
+    "request_erasure",
     "reset",
     "restore",
     "settle_warehouse",

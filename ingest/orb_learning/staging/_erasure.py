@@ -13,13 +13,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from orb_learning._database import literal
+from orb_learning._database import connect, literal
 from orb_learning._faults import crash_point
 from orb_learning._types import subject_hash, task_uuid
-from orb_learning.events import EVENT_TYPES
+from orb_learning.errors import InvalidEventError, OrbLearningError
+from orb_learning.events import EVENT_TYPES, Event, TaskErased, UserErased
 from orb_learning.home import Home
 from orb_learning.staging._file import checkpoint, drop_warehouse, rewrite
 from orb_learning.staging._lines import ERASED
@@ -36,6 +37,55 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"|\'([^\']*)\'')
 _UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 logger = logging.getLogger("orb_learning.staging")
+
+
+def request_erasure(
+    home: Home, *, tasks: Sequence[str] = (), users: Sequence[str] = (), reason: str | None = None
+) -> int:
+    """Write the tombstones of tasks and users to the spool; the next refresh erases them.
+
+    Args:
+        home: whose data.
+        tasks: UUIDs, or the host's own references. An execution's id that is a later attempt's
+            stands for its whole task where the current publication knows it.
+        users: the ids of users, as events spell them in `user_id`.
+        reason: kept with the tombstone; it must not name the subject.
+
+    Raises:
+        InvalidEventError: nothing was named, or an id is empty.
+        SpoolWriteError: the spool refused a tombstone.
+    """
+    from orb_learning.capture import Telemetry
+
+    try:
+        tombstones: list[Event] = [TaskErased.of(_whole_task(home, task), reason) for task in tasks]
+    except ValueError as error:
+        raise InvalidEventError(f"cannot erase a task without an id: {error}") from error
+    if not all(user.strip() for user in users):
+        raise InvalidEventError("cannot erase a user without an id")
+    tombstones += [UserErased.of(user, reason) for user in users]
+    if not tombstones:
+        raise InvalidEventError("nothing to erase: name a task or a user")
+    home.create()
+    with Telemetry(home.root, strict=True) as telemetry:
+        for tombstone in tombstones:
+            telemetry.capture_sync(tombstone)
+    return len(tombstones)
+
+
+def _whole_task(home: Home, task: str) -> str:
+    import duckdb
+
+    task_id = str(task_uuid(task))
+    try:
+        with connect(home.learning_db, read_only=True) as published:
+            found = published.execute(
+                "select coalesce(parent_task_id, task_id) from executions where task_id = ?",
+                [task_id],
+            ).fetchone()
+    except (duckdb.Error, OrbLearningError):
+        found = None
+    return str(found[0]) if found else task_id
 
 
 def erase_rows(connection: duckdb.DuckDBPyConnection, load_id: int) -> None:

@@ -26,7 +26,7 @@ from orb_learning.staging import _erasure
 from orb_learning.staging._columns import raw_columns
 from orb_learning.staging._file import faults, open_staging
 from orb_learning.staging._lines import ERASED, read_event
-from orb_learning.staging._segments import Line, open_segment, segment_sizes
+from orb_learning.staging._segments import MAX_READ_BYTES, Line, open_segment, segment_sizes
 
 if TYPE_CHECKING:
     import duckdb
@@ -220,6 +220,13 @@ def _read_batch(connection: duckdb.DuckDBPyConnection, home: Home, sizes: dict[s
             logger.warning("ignored %s in the spool: it is not a regular file of ours", name)
             continue
         try:
+            if segment.size > MAX_READ_BYTES:
+                logger.warning(
+                    "ignored %s in the spool: %d bytes are more than any writer of ours leaves",
+                    name,
+                    segment.size,
+                )
+                continue
             progress = _Progress(name, bytes_read)
             batch.segments.append(progress)
             for line in segment.lines(bytes_read, size):

@@ -118,7 +118,7 @@ def _rows(
         " order by load_id desc, segment, byte_offset limit coalesce($limit, 9223372036854775807)",
         {"only": str(only) if only else None, "limit": limit},
     )
-    return [Quarantined(*row[:-1], row[-1].replace(tzinfo=UTC)) for row in found.fetchall()]
+    return [Quarantined(*(*row[:-1], row[-1].replace(tzinfo=UTC))) for row in found.fetchall()]
 
 
 def _read(row: Quarantined) -> tuple[Event, bytes]:

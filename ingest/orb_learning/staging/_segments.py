@@ -35,6 +35,10 @@ class Line:
     fault: str = ""
 
 
+MAX_READ_BYTES = 1024 * 1024 * 1024
+"""A larger segment is none of ours: no writer lets one grow to a part of this."""
+
+
 class Segment:
     """One open segment, read from an offset to its last whole line.
 
