@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -128,6 +129,8 @@ class Refresher:
                 outcome = runner.invoke([*arguments, *options])
             finally:
                 DuckDBConnectionManager.close_all_connections()
+                # After an ATTACH that failed only a cycle of garbage still holds the warehouse.
+                gc.collect()
         if not outcome.success:
             raise RefreshError(_why(outcome))
         return outcome.result

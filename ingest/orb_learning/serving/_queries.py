@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import re
 import threading
@@ -185,7 +186,7 @@ def refuse_unless_read_only(sql: object) -> None:
     if not isinstance(sql, str):
         raise InvalidQueryError(f"sql: expected a text, not {type(sql).__name__}")
     try:
-        statements = duckdb.extract_statements(sql)
+        statements = _parser().cursor().extract_statements(sql)
     except duckdb.Error as error:
         raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
     except TypeError:
@@ -196,6 +197,14 @@ def refuse_unless_read_only(sql: object) -> None:
     elif kinds != [duckdb.StatementType.SELECT]:
         named = ", ".join(str(kind).rpartition(".")[2] for kind in kinds) or "nothing"
         raise InvalidQueryError(f"expected one SELECT, not {named}: the copy is read-only")
+
+
+@functools.cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """Return what takes SQL apart: to parse IMPORT DATABASE means to open its files."""
+    import duckdb
+
+    return duckdb.connect(config={"enable_external_access": "false"})
 
 
 def _with_library(name: str, make: Callable[[], T]) -> T:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TASK_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
 _USER_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "user_id" in cls.model_fields)
 
-_KEYED = re.compile(rb'\\?"(?:task_id|task_ref|user_id)\\?":\s*\\?"((?:[^"\\]|\\[^"])*)\\?"')
+_KEYED = re.compile(rb'"(?:task_id|task_ref|user_id)":\s*"((?:[^"\\]|\\.)*)"')
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"|\'([^\']*)\'')
 _UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -194,7 +194,11 @@ def mentions(text: bytes, hashes: frozenset[str], *, is_broken: bool) -> bool:
         hashes: what `subject_hash` gives for each subject.
         is_broken: the line is no event, so that any quoted text in it may be an id.
     """
-    return any(_spells_one_of(token, hashes) for token in _tokens(text, is_broken))
+    # An event that a hook refused stands as text within the text of its line.
+    return any(
+        _spells_one_of(token, hashes)
+        for token in _tokens(text, is_broken or b'"invalid_event"' in text)
+    )
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> None:
@@ -225,10 +229,9 @@ def _tokens(text: bytes, is_broken: bool) -> Iterator[str]:
     for match in _UUID.finditer(text):
         yield match[0].decode()
     for match in (_QUOTED if is_broken else _KEYED).finditer(text):
-        token = match[1] if match[1] is not None else match[2]
+        token = next(group for group in match.groups() if group is not None)
         yield _unescaped(token)
         if is_broken and b"\\" in token:
-            # An event that a hook refused stands as text within the text of its line.
             yield from _tokens(_unescaped(token).encode("utf-8", "replace"), is_broken)
 
 

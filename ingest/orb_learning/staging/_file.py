@@ -79,6 +79,11 @@ def faults(connection: duckdb.DuckDBPyConnection) -> list[str]:
             " where lines != loaded + duplicates + quarantined limit 1"
         ).fetchall():
             found.append(f"ledger.{kind} does not add up at {row[0]}")
+    ((loads, distinct, newest),) = connection.execute(
+        "select count(*), count(distinct load_id), coalesce(max(load_id), 0) from ledger.loads"
+    ).fetchall()
+    if not loads == distinct == newest:
+        found.append(f"the ledger has {loads} loads, {distinct} different ones, up to {newest}")
     raw = [name for name in sorted(tables) if name.startswith("raw.")]
     counted = " + ".join(f"(select count(*) from {name})" for name in raw)
     for what, rows, column in (
@@ -228,11 +233,7 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
         left.unlink(missing_ok=True)
     log = _wal(home.staging)
     had_log = log.exists()
-    try:
-        connection = connect(home.staging)
-    except HomeError as error:
-        if not had_log or not home.staging.is_file() or "replaying WAL" not in str(error):
-            raise _with_remedy(error) from error
+    if had_log and home.staging.is_file() and not _is_replayable(home):
         aside = log.with_name(f"{log.name}.damaged-{utc_now():%Y%m%dT%H%M%S}")
         log.replace(aside)
         logger.warning(
@@ -240,13 +241,27 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
             log,
             aside.name,
         )
-        try:
-            connection = connect(home.staging)
-        except HomeError as still:
-            raise _with_remedy(still) from still
+    try:
+        connection = connect(home.staging)
+    except HomeError as error:
+        raise _with_remedy(error) from error
     if had_log:
         _settle(connection, home)
     return connection
+
+
+def _is_replayable(home: Home) -> bool:
+    """Tell whether staging makes sense with its log; reading replays it in memory only.
+
+    A log that is older than the file is replayed without an error, and doubles what it holds.
+    """
+    import duckdb
+
+    try:
+        with connect(home.staging, read_only=True) as connection:
+            return not faults(connection)
+    except (duckdb.Error, HomeError):
+        return False
 
 
 def _settle(connection: Any, home: Home) -> None:

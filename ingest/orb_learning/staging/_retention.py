@@ -20,8 +20,8 @@ from orb_learning.staging._segments import open_segment, segment_names
 if TYPE_CHECKING:
     import duckdb
 
-REWRITE_BELOW = 0.5
-"""A staging file whose blocks are used to a smaller part than this is written anew."""
+REWRITE_ABOVE = 0.2
+"""A staging file that loses more than this share of its rows is written anew."""
 
 _TASK_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
 
@@ -97,11 +97,12 @@ def prune(
                 floor = _raise_floor(connection, day - timedelta(days=derived_days))
             checkpoint(connection, home)
             done = _loaded_segments(connection, home)
-            used = _used_part(connection)
+            left = _raw_rows(connection)
         if rows or floor:
             drop_warehouse(home)
-        if used < REWRITE_BELOW:
-            rewrite(home)
+        removed = sum(rows.values())
+        if removed > REWRITE_ABOVE * (removed + left):
+            rewrite(home)  # DuckDB gives no space back that deletes leave between other rows
         segments = _delete_segments(home, done, day - timedelta(days=segment_days))
         publications = delete_older(home)
         freed = before - home.size()
@@ -181,12 +182,10 @@ def _loaded_segments(connection: duckdb.DuckDBPyConnection, home: Home) -> list[
     return done
 
 
-def _used_part(connection: duckdb.DuckDBPyConnection) -> float:
-    total, used = connection.execute(
-        "select total_blocks, used_blocks from pragma_database_size()"
-        " where database_name = current_database()"
-    ).fetchall()[0]
-    return used / total if total > 8 else 1.0
+def _raw_rows(connection: duckdb.DuckDBPyConnection) -> int:
+    counted = " + ".join(f"(select count(*) from raw.{kind})" for kind in EVENT_TYPES)
+    ((rows,),) = connection.execute(f"select {counted}").fetchall()
+    return int(rows)
 
 
 def _delete_segments(home: Home, names: list[str], first_day: date) -> int:

@@ -1,0 +1,332 @@
+"""Erasing a task or a user leaves no trace of either, and nothing brings them back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+
+from orb_learning import Telemetry, _faults
+from orb_learning._types import subject_hash
+from orb_learning.errors import InvalidEventError
+from orb_learning.events import (
+    Feedback,
+    InvalidEvent,
+    RoutingDecision,
+    RoutingOutcome,
+    TaskErased,
+    UserErased,
+)
+from orb_learning.staging import _erasure, backup, load, request_erasure, restore
+from orb_learning.staging._lines import ERASED
+
+GONE = UUID("9d3a1c52-4f9b-4a9e-8f7e-0c5d4e2b1a00")
+KEPT = UUID("11111111-2222-4333-8444-555555555555")
+SECRET = "the very words of the erased task"
+NEEDLES = (str(GONE), GONE.hex, SECRET)
+
+
+def events(task: UUID, words: str, number: int = 0) -> list[Any]:
+    """Return a decision, an outcome and a feedback, the same ones for the same arguments."""
+    base = {"task_id": task, "occurred_at": "2026-03-01T12:00:00Z"}
+    base["captured_at"] = base["occurred_at"]
+
+    def named(kind: int) -> dict[str, Any]:
+        return {**base, "event_id": UUID(int=task.int ^ (number * 8 + kind))}
+
+    return [
+        RoutingDecision(
+            **named(1),
+            task_type="fix",
+            task_description=words,
+            repo="acme/api",
+            model_tier="large",
+        ),
+        RoutingOutcome(**named(2), success=True, metadata={"note": words}),
+        Feedback(
+            **named(3),
+            feedback_id=named(3)["event_id"],
+            feedback_type="accepted",
+            comment=words,
+            user_id="maria",
+        ),
+    ]
+
+
+def everything_in(home: Any) -> str:
+    """Return all rows of all databases of a home, and all lines of its spool, as one text."""
+    parts = [path.read_bytes().decode("utf-8", "replace") for path in home.spool.iterdir()]
+    for path in home.root.rglob("*.d*b"):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            tables = connection.execute(
+                "select '\"' || schema_name || '\".\"' || table_name || '\"' from duckdb_tables()"
+            ).fetchall()
+            for (table,) in tables:
+                parts += [repr(row) for row in connection.execute(f"from {table}").fetchall()]
+    return "\n".join(parts)
+
+
+@pytest.fixture
+def gone_from(home) -> Callable[[], None]:
+    def check() -> None:
+        found = everything_in(home)
+        assert [needle for needle in NEEDLES if needle in found] == []
+
+    return check
+
+
+def test_a_task_leaves_no_row_and_no_line(home, spool, staging, gone_from):
+    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"))
+    staging.load()
+    assert SECRET in everything_in(home), "the control: it can be found"
+
+    assert request_erasure(home, tasks=[str(GONE)], reason="asked to") == 1
+    staging.load()
+
+    gone_from()
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+    assert staging.query("select task_hash, reason from raw.task_erased") == [
+        (subject_hash(str(GONE)), "asked to")
+    ]
+    assert staging.query("select subject, is_applied from ledger.erasures") == [("task", True)]
+    assert staging.query(
+        "select table_name, row_count from ledger.removals where cause = 'erasure' order by 1"
+    ) == [("raw.feedback", 1), ("raw.routing_decision", 1), ("raw.routing_outcome", 1)]
+
+
+def test_no_byte_of_an_erased_text_stays_in_the_staging_file(home, spool, staging):
+    words = f"{SECRET} " * 40  # long and often, so that DuckDB stores it as it is
+    spool.write("a.jsonl", *(event for n in range(300) for event in events(GONE, words, n)))
+    spool.write("b.jsonl", *events(KEPT, "other words"))
+    staging.load()
+    assert SECRET.encode() in home.staging.read_bytes(), "the control: bytes can be found"
+
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+
+    assert SECRET.encode() not in home.staging.read_bytes()
+    assert b"acme/api" in (home.spool / "b.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("order", ["before", "with", "after"])
+def test_what_arrives_early_with_or_after_the_tombstone_is_gone(
+    home, spool, staging, gone_from, order
+):
+    tombstone = TaskErased.of(GONE)
+    if order == "before":
+        spool.write("a.jsonl", *events(GONE, SECRET))
+        staging.load()
+        spool.write("b.jsonl", tombstone)
+    elif order == "with":
+        spool.write("a.jsonl", *events(GONE, SECRET), tombstone, *events(GONE, SECRET, 1))
+    else:
+        spool.write("a.jsonl", tombstone)
+        staging.load()
+        spool.write("b.jsonl", *events(GONE, SECRET))
+
+    staging.load()
+
+    gone_from()
+    assert staging.query("select count(*) from raw.routing_decision") == [(0,)]
+    before = home.staging.stat().st_ino
+    staging.load()
+    assert home.staging.stat().st_ino == before, "nothing is left to be done"
+
+
+def test_a_user_goes_with_all_they_said(home, spool, staging):
+    mine, others = events(KEPT, "words")[2], events(GONE, "words")
+    said = RoutingOutcome(task_id=KEPT, success=True, metadata={"user_id": "maria", "n": 1})
+    spool.write("a.jsonl", mine, *others, said)
+    staging.load()
+    assert "maria" in everything_in(home)
+
+    request_erasure(home, users=["maria"])
+    staging.load()
+
+    assert "maria" not in everything_in(home)
+    assert staging.query("select count(*) from raw.feedback") == [(0,)]
+    assert staging.query("select count(*) from raw.routing_outcome") == [(1,)]
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+
+
+def test_an_open_segment_is_blanked_and_goes_on_being_written(home, staging, gone_from):
+    with Telemetry(home.root, strict=True) as telemetry:
+        for event in events(GONE, SECRET):
+            telemetry.capture_sync(event)
+        staging.load()
+        request_erasure(home, tasks=[str(GONE)])
+        staging.load()
+
+        gone_from()
+        telemetry.capture_sync(events(KEPT, "written behind what was blanked")[0])
+        staging.load()
+
+    assert staging.query("select task_description from raw.routing_decision") == [
+        ("written behind what was blanked",)
+    ]
+    blanked = [name for name in home.spool.iterdir() if ERASED in name.read_bytes()]
+    assert len(blanked) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        json.dumps({"task_id": str(GONE), "broken": True}).encode(),
+        b'{"task_id":"' + str(GONE).encode() + b'", torn',
+        b"no json, but it names " + str(GONE).encode(),
+        InvalidEvent(
+            claimed_type="feedback",
+            reason="rating: too high",
+            payload=json.dumps({"task_id": str(GONE), "rating": 9, "comment": SECRET}),
+        ).to_line(),
+    ],
+    ids=["unknown kind", "torn", "no json", "refused by a hook"],
+)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_quarantine_is_cleared_too(home, spool, staging, gone_from, line, is_late):
+    if is_late:
+        spool.write("0.jsonl", TaskErased.of(GONE))
+        staging.load()
+    spool.write("a.jsonl", line, b"another bad line")
+    staging.load()
+    if not is_late:
+        spool.write("b.jsonl", TaskErased.of(GONE))
+        staging.load()
+
+    gone_from()
+    assert staging.query("select line from ledger.quarantine") == [(b"another bad line",)]
+
+
+def test_a_hosts_own_reference_is_erased_by_its_name(home, staging):
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_routing_outcome_sync(task_id='TICKET-77 "a"', success=True)
+        telemetry.capture_feedback_sync(task_id='TICKET-77 "a"', rating=77)  # to quarantine
+    staging.load()
+    assert "TICKET-77" in everything_in(home)
+
+    request_erasure(home, tasks=['TICKET-77 "a"'])
+    staging.load()
+
+    assert "TICKET-77" not in everything_in(home)
+
+
+def test_a_restored_older_backup_does_not_bring_it_back(home, spool, staging, gone_from):
+    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"))
+    older = backup(home)
+    spool.write("b.jsonl", TaskErased.of(GONE))
+    staging.load()
+    for path in home.spool.iterdir():
+        path.unlink()  # as if they were pruned: only staging remembers
+
+    restore(home, older.path)
+    staging.load()
+    older.path.unlink()
+
+    gone_from()
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+
+
+def test_a_backup_made_after_the_request_has_nothing_of_it(home, spool, gone_from):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    request_erasure(home, tasks=[str(GONE)])
+    backup(home)
+    gone_from()
+
+
+def test_blanked_lines_that_are_read_again_say_what_they_are(home, spool, staging):
+    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"))
+    older = backup(home)
+    staging.load()
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+    restore(home, older.path)
+    staging.query("select 1")
+    home.staging.unlink()
+    load(home)
+    assert set(staging.reasons()) == {"erased on request"}
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+
+
+@pytest.mark.parametrize("point", [name for name in _faults.POINTS if name.startswith("erase")])
+def test_an_erasure_that_is_killed_is_finished_by_the_next_load(
+    home, spool, staging, children, gone_from, point
+):
+    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"), b"x " + b"1")
+    staging.load()
+    home.warehouse.write_bytes(b"what dbt built")
+    spool.write("b.jsonl", TaskErased.of(GONE))
+
+    def load_and_die() -> None:
+        _faults.arm(point)
+        load(home)
+
+    pid = children.start(load_and_die)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    children.kill(pid)
+    staging.load()
+
+    gone_from()
+    assert not home.warehouse.exists()
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+
+
+def test_a_line_that_cannot_be_blanked_is_said(home, spool, staging, caplog):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    staging.load()
+    (home.spool / "a.jsonl").unlink()
+    (home.spool / "a.jsonl").symlink_to(home.spool / "elsewhere")
+    spool.write("b.jsonl", TaskErased.of(GONE))
+
+    with caplog.at_level(logging.WARNING):
+        staging.load()
+
+    assert any("cannot erase from segment a.jsonl" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "nothing to erase"),
+        ({"tasks": [" "]}, "cannot erase a task without an id"),
+        ({"users": ["maria", ""]}, "cannot erase a user without an id"),
+    ],
+)
+def test_a_request_names_somebody(home, arguments, message):
+    with pytest.raises(InvalidEventError, match=message):
+        request_erasure(home, **arguments)
+    assert not home.spool.exists()
+
+
+def test_a_tombstone_never_says_the_id(home):
+    for event, value in ((TaskErased(task_id=GONE), str(GONE)), (UserErased(user_id="m"), "m")):
+        assert f'"{value}"' not in event.to_line().decode()
+    named = TaskErased(task_id="TICKET-7", metadata={"task_ref": "TICKET-7", "why": "asked"})
+    assert named.metadata == {"why": "asked"}
+    assert named == TaskErased.of("TICKET-7").model_copy(
+        update={name: getattr(named, name) for name in ("event_id", "occurred_at", "metadata")}
+        | {"captured_at": named.captured_at}
+    )
+    assert UserErased.of("m").user_hash == UserErased(user_id="m").user_hash
+    assert TaskErased(task_id=GONE, metadata={"task_ref": "x"}).metadata is None
+
+
+def test_ids_are_found_however_a_line_spells_them():
+    hashes = frozenset({subject_hash(str(GONE)), subject_hash('ann "a" o\'hara')})
+    for line, is_broken, is_found in (
+        (b'{"task_id":"%s"}' % str(GONE).upper().encode(), False, True),
+        (b'{"user_id":"ann \\"a\\" o\'hara"}', False, True),
+        (b'{"comment":"ann \\"a\\" o\'hara"}', False, False),
+        (b'{"comment":"ann \\"a\\" o\'hara"}', True, True),
+        (b'{"user_id":"\\ud800"}', True, False),
+        (b'{"user_id":"\\x"}', True, False),
+        (b'{"user_id":""}', True, False),
+        (b'{"user_id":" "}', True, False),
+        (b"'" + b"a" * 2000 + b"'", True, False),
+    ):
+        assert _erasure.mentions(line, hashes, is_broken=is_broken) is is_found, line
