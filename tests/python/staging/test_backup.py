@@ -110,7 +110,7 @@ def test_a_backup_that_contradicts_itself_is_not_kept(home, spool, pool, staging
     staging.load()
     with open_staging_file(home) as connection:
         connection.execute("update ledger.segments set lines = 9")
-    with pytest.raises(HomeError, match="is damaged: ledger.segments does not add up"):
+    with pytest.raises(HomeError, match=r"is damaged: ledger\.segments does not add up"):
         backup(home)
     assert list(home.backups.iterdir()) == []
 
@@ -118,7 +118,7 @@ def test_a_backup_that_contradicts_itself_is_not_kept(home, spool, pool, staging
 def test_a_directory_that_cannot_be_made_is_one_line(home, spool, pool, tmp_path):
     spool.write("a.jsonl", pool(1))
     (tmp_path / "file").touch()
-    with pytest.raises(HomeError, match="cannot make .*; name another"):
+    with pytest.raises(HomeError, match=r"cannot make .*; name another"):
         backup(home, tmp_path / "file" / "backups")
 
 
@@ -130,9 +130,37 @@ def test_a_backup_that_cannot_be_finished_is_removed(home, spool, pool, monkeypa
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(_backup, "sync", fail)
-    with pytest.raises(HomeError, match="cannot write .*: Input/output error"):
+    with pytest.raises(HomeError, match=r"cannot write .*: Input/output error"):
         backup(home, target)
     assert not [path for path in target.iterdir() if path.name.startswith(".")]
+
+
+def test_a_disk_that_fails_during_the_copy_leaves_nothing(home, spool, pool, monkeypatch):
+    spool.write("a.jsonl", pool(1))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_backup, "verify", fail)
+    with pytest.raises(OSError, match="No space left"):
+        backup(home)
+    assert list(home.backups.iterdir()) == []
+
+
+def test_a_backup_whose_restoring_fails_changes_nothing(home, saved, staging, monkeypatch):
+    before = home.staging.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise duckdb.IOException("no\nway")
+
+    monkeypatch.setattr(_backup, "_keep_erasures", fail)
+    with pytest.raises(HomeError, match=r"cannot restore .*: no; nothing was changed"):
+        restore(home)
+    monkeypatch.setattr(_backup, "_keep_erasures", lambda *_: None)
+    monkeypatch.setattr(_backup, "faults", lambda _: ["something is off"])
+    with pytest.raises(HomeError, match="something is off; take another backup"):
+        restore(home)
+    assert home.staging.read_bytes() == before
 
 
 def test_erasures_of_an_unreadable_file_are_said_to_be_lost(home, saved, caplog):

@@ -68,9 +68,8 @@ def test_replay_makes_it_as_if_the_lines_had_never_been_bad(home, spool, staging
     assert staging.load() == LoadReport(load_id=2)
     assert staging.pools() == [f"pool-{number:04}" for number in range(10)]
     assert staging.segments() == {"a.jsonl": (11, 10, 0, 1, True)}
-    assert staging.query(
-        "select lines, loaded, quarantined from ledger.loads order by load_id"
-    ) == [
+    query = "select lines, loaded, quarantined from ledger.loads order by load_id"
+    assert staging.query(query) == [
         (6, 5, 1),
         (5, 5, 0),
     ]
@@ -118,8 +117,8 @@ def test_what_a_hook_refused_is_built_from_what_it_was_given(home, staging, monk
 
     assert replay_quarantine(home).loaded == 1
 
-    assert staging.query("select rating, occurred_at::varchar from raw.feedback") == [
-        (5, f"{refused.captured_at.replace(tzinfo=None)}")
+    assert staging.query("select rating, occurred_at from raw.feedback") == [
+        (5, refused.captured_at.replace(tzinfo=None))
     ]
 
 
@@ -133,7 +132,7 @@ def _fields(row, **changes):
         ("feedback", '{"cut', "what the hook was given is not kept whole"),
         ("feedback", "[1]", "what the hook was given has no fields"),
         ("nonsense", "{}", "nonsense is no kind of event"),
-        ("feedback", '{"given": 7}', "Field required"),
+        ("feedback", '{"given": 7}', "expected a mapping or an object with fields, not int"),
     ],
 )
 def test_what_cannot_be_built_stays_with_the_reason(
