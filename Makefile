@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long bench-capture bench-serving clean
+.PHONY: help setup demo test lint typecheck unit fixture long canaries bench-capture bench-serving clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,17 @@ fixture: setup
 long: setup  ## the property tests on many more histories and payloads
 	$(BIN)/pytest tests/python/models tests/python/capture/test_hostile.py --long
 
+# A venv with the next DuckDB and little else: a canary that turns red there says what would change.
+$(VENV)-next/.ready: Makefile
+	$(PYTHON) -m venv $(VENV)-next
+	$(VENV)-next/bin/pip install --quiet --disable-pip-version-check \
+		duckdb==2.0.0 dbt-core==1.11.16 dbt-duckdb==1.11.1 pytest
+	touch $@
+
+canaries: setup $(VENV)-next/.ready  ## what DuckDB and dbt do, on the tested versions and on DuckDB 2.0
+	$(BIN)/pytest tests/upstream
+	$(VENV)-next/bin/pytest tests/upstream
+
 bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/capture.py --captures 10000000 --write docs/benchmarks.md
@@ -64,4 +75,4 @@ bench-serving: setup $(VENV)/.ready-embeddings  ## time reads, searches and embe
 	$(BIN)/python benchmarks/serving.py --write docs/benchmarks.md
 
 clean:  ## remove what the other targets made, data/ excepted
-	rm -rf $(VENV) target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-next target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
