@@ -487,7 +487,8 @@ def quarantine_list(
 
 @quarantine.command()
 def show(
-    context: typer.Context, quarantine_id: Annotated[UUID, typer.Argument(metavar="ID")]
+    context: typer.Context,
+    quarantine_id: Annotated[UUID, typer.Argument(metavar="ID", help="Which one.")],
 ) -> None:
     """Show one line in quarantine whole.
 
@@ -555,7 +556,8 @@ def backup(
 def restore(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(show_default="the newest in <home>/backups")
+        Path | None,
+        typer.Argument(show_default="the newest in <home>/backups", help="The backup."),
     ] = None,
     yes: Sure = False,
 ) -> None:

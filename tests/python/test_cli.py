@@ -92,16 +92,24 @@ COMMANDS = dict(_commands(ROOT))
 
 def test_there_is_a_command_for_everything():
     assert sorted(" ".join(path) for path in COMMANDS) == [
+        "backup",
         "demo",
         "embed",
+        "erase",
         "import",
         "load",
         "migrate downgrade",
+        "migrate reset",
         "migrate status",
         "migrate upgrade",
         "migrate validate",
+        "prune",
+        "quarantine list",
+        "quarantine replay",
+        "quarantine show",
         "refresh",
         "report",
+        "restore",
         "status",
     ]
 
@@ -128,7 +136,7 @@ def test_every_option_and_argument_says_what_it_is_for(path):
         assert parameter.help.endswith("."), parameter.name
 
 
-@pytest.mark.parametrize("path", [(), ("migrate",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("migrate",), ("quarantine",), *COMMANDS], ids=" ".join)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_is_printed(run, home, path, option):
     ended = run(*path, option)
@@ -256,15 +264,83 @@ def test_a_long_home_is_shown_whole(run, tmp_path):
     assert str(deep) in shown
 
 
-def test_migrations_go_up_and_down(run):
-    assert run("migrate", "status").out == "0001 raw_events: pending\n"
-    assert run("migrate", "upgrade", "--to", 0).out == "nothing to apply\n"
-    assert run("migrate", "upgrade") == Ended(0, "applied 0001 raw_events\n", "")
-    assert run("migrate", "upgrade").out == "nothing to apply\n"
-    assert run("migrate", "status").out == "0001 raw_events: applied\n"
-    assert run("migrate", "downgrade", "--to", 1).out == "nothing to take back\n"
-    assert run("migrate", "downgrade", "--to", 0).out == "took back 0001 raw_events\n"
-    assert run("migrate", "status").out == "0001 raw_events: pending\n"
+def test_migrations_go_up_and_down(run, home):
+    first = "0001 raw_events"
+    second = "0002 erasure_and_retention"
+    assert run("migrate", "status").out == f"{first}: pending\n{second}: pending\n"
+    assert run("migrate", "upgrade", "--to", 0).out == "nothing to do\n"
+    assert run("migrate", "upgrade", "--plan").out == f"would apply {first}\nwould apply {second}\n"
+    assert run("migrate", "upgrade") == Ended(0, f"applied {first}\napplied {second}\n", "")
+    assert run("migrate", "upgrade").out == "nothing to do\n"
+    assert run("migrate", "status").out == f"{first}: applied\n{second}: applied\n"
+    assert run("migrate", "downgrade", "--to", 2).out == "nothing to do\n"
+    assert run("migrate", "downgrade", "--to", 1, "--plan").out == f"would take back {second}\n"
+    backup, *done = run("migrate", "downgrade", "--to", 1).out.splitlines()
+    assert backup.startswith(f"backup {home.backups}/staging-")
+    assert done == [f"took back {second}"]
+    assert run("migrate", "status").out == f"{first}: applied\n{second}: pending\n"
+    assert run("migrate", "upgrade", "--to", 9).code == 2
+
+
+def test_a_reset_asks_first(run, home, monkeypatch):
+    run("load")
+    planned = run("migrate", "reset", "--plan").out.splitlines()
+    assert planned[0] == "would take back 0002 erasure_and_retention"
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run("migrate", "reset").code == 1
+    done = run("migrate", "reset", "--yes").out.splitlines()
+    assert done[-1] == "applied 0002 erasure_and_retention"
+
+
+def test_a_backup_is_made_and_restored(run, home, tmp_path, monkeypatch):
+    file = write_json(tmp_path / "runs.jsonl", [ROW])
+    run("import", file)
+    made = run("backup", "--to", tmp_path / "safe")
+    (path,) = (tmp_path / "safe").iterdir()
+    assert made == Ended(0, f"{path}: load 1, 1 events\n", "")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run("restore", path).code == 1
+    assert run("restore", path, "--yes").out == (
+        "restored load 1, 1 events; run `orb-learning refresh`\n"
+    )
+    assert failed(run("restore", tmp_path / "nowhere", "--yes")).startswith("cannot open ")
+
+
+def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
+    home.create()
+    (home.spool / "a.jsonl").write_bytes(b"bad line\n")
+    run("load")
+    (heading, listed) = run("quarantine", "list").out.splitlines()
+    assert heading.split() == ["id", "load", "kind", "segment", "byte", "reason"]
+    quarantine_id = listed.split()[0]
+    assert "a.jsonl" in listed
+    shown = run("quarantine", "show", quarantine_id).out.splitlines()
+    assert shown[0] == f"{quarantine_id}, load 1, a.jsonl from byte 0"
+    assert shown[2] == "bad line"
+    replayed = run("quarantine", "replay")
+    assert replayed.out == "0 loaded, 0 duplicates, 1 still invalid\n"
+    assert replayed.err.startswith(f"still invalid: {quarantine_id}: Invalid JSON")
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for command in ("show", "replay"):
+        message = failed(run("quarantine", command, unknown))
+        assert message == f"{unknown} is not in quarantine; see `orb-learning quarantine list`"
+
+
+def test_pruning_takes_its_days_from_the_project_or_the_command(run, home, tmp_path):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    assert run("prune", "--raw-days", 100_000, "--derived-days", 100_000).out.startswith(
+        "removed 0 raw events, 0 loaded segments, 0 publications; "
+    )
+    assert run("prune").out.startswith("removed 1 raw events, ")
+    assert run("prune", "--derived-days", 91).code == 2
+
+
+def test_an_erasure_is_asked_for(run, home):
+    assert run("erase", "--task", "T-1", "--user", "ann").out == (
+        "2 to be erased by the next refresh\n"
+    )
+    assert run("load").out.startswith("load 1: 2 lines, 2 loaded")
+    assert failed(run("erase")) == "nothing to erase: name a task or a user"
 
 
 def test_an_edited_migration_is_found_by_validating(run, home):

@@ -8,7 +8,7 @@ import pytest
 
 from orb_learning import project
 from orb_learning.errors import ProjectError
-from orb_learning.project import PROJECT_VARIABLE, locate_project
+from orb_learning.project import PROJECT_VARIABLE, locate_project, retention_days
 
 CHECKOUT = Path(project.__file__).resolve().parents[2]
 
@@ -83,3 +83,13 @@ def test_without_any_it_says_what_to_do(monkeypatch, tmp_path):
     assert str(caught.value) == (
         f"no dbt project found; run from a checkout of orb-learning or set {PROJECT_VARIABLE}"
     )
+
+
+def test_retention_comes_from_the_projects_vars(tmp_path, monkeypatch):
+    monkeypatch.setenv(PROJECT_VARIABLE, str(tmp_path))
+    project = tmp_path / "dbt_project.yml"
+    project.write_text("name: orb_learning\nvars:\n  raw_retention_days: 365  # a year\n")
+    assert retention_days() == (365, 90)
+    project.write_text("name: orb_learning\nvars:\n  derived_retention_days: soon\n")
+    with pytest.raises(ProjectError, match=r"derived_retention_days in .* not soon"):
+        retention_days()
