@@ -229,5 +229,8 @@ def test_dbt_test_names_the_table_and_the_column_that_drifted(warehouse: Warehou
     with duckdb.connect(str(warehouse.home.staging)) as staging:
         staging.execute("alter table raw.feedback alter rating type varchar")
 
-    with pytest.raises(RefreshError, match="columns_as_declared_raw_feedback"):
+    with pytest.raises(RefreshError) as caught:
         warehouse.refresher.invoke(["test", "--select", "source:raw.feedback"])
+
+    assert "columns_as_declared_raw_feedback" in str(caught.value)
+    assert "raw.feedback.rating is varchar, declared is integer" in str(caught.value)
