@@ -159,6 +159,7 @@ class Patched:
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
+    """The release before, with its project parsed, and a home in which nothing is loaded yet."""
     refresher = Refresher(tmp_path_factory.mktemp("parsed") / "home", CHECKOUT)
     refresher.invoke(["list", "--resource-type", "source"])
     return refresher
@@ -195,8 +196,9 @@ def without_the_field(rows: Rows) -> Rows:
 
 
 def test_a_field_is_added_taken_back_and_added_again_and_no_row_is_lost(
-    home: Home, tmp_path: Path, unpatched: Refresher
+    tmp_path: Path, parsed: Refresher
 ) -> None:
+    unpatched, home = parsed, parsed.home
     patched = Patched(tmp_path / "copy", home)
     newest = f"{NEWEST + 1:04} {FIELD}"
 
