@@ -6,24 +6,21 @@
     {%- endif -%}
     {%- set text = (given | string).replace('T', ' ') -%}
     {%- set form = '[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?(Z|[+]00:00)?' -%}
+    {%- set refusal = "as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not '"
+        ~ text ~ "'" -%}
     {%- if not modules.re.fullmatch(form, text) -%}
-        {{- exceptions.raise_compiler_error(
-            "as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not '"
-            ~ text ~ "'"
-        ) -}}
+        {{- exceptions.raise_compiler_error(refusal) -}}
     {%- endif -%}
-    {%- set moment = modules.datetime.datetime.fromisoformat(text.replace('Z', '')) -%}
+    {%- set moment = try_or_compiler_error(
+        refusal, modules.datetime.datetime.fromisoformat, text.replace('Z', '')
+    ) -%}
     {{- return(moment.replace(tzinfo=none)) -}}
 {% endmacro %}
 
 {#- True where a date lies in the last `days` whole days up to and including that of `as_of`. -#}
 {% macro within_window(date_column, days) %}
-    {%- if not days is integer or days < 0 -%}
-        {{- exceptions.raise_compiler_error(
-            "a window must be a whole number of days, not '" ~ days ~ "'"
-        ) -}}
-    {%- endif -%}
+    {%- set length = whole_number(days, 'a window must be a whole number of days') -%}
     {%- set last = as_of_moment().date() -%}
-    {%- set first = last - modules.datetime.timedelta(days=days) -%}
+    {%- set first = last - modules.datetime.timedelta(days=length) -%}
     {{ date_column }} between date '{{ first }}' and date '{{ last }}'
 {%- endmacro %}

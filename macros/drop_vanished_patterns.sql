@@ -10,7 +10,7 @@
             where solution_summary is not null
                 and {{ within_window('date', var('pattern_window_days')) }}
             group by solution_summary, repo
-            having sum(usage_count) >= {{ var('pattern_min_uses') | int }}
+            having sum(usage_count) >= {{ pattern_min_uses() }}
         )
     {%- endif -%}
 {% endmacro %}

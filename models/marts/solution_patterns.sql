@@ -36,7 +36,7 @@ patterns as (
         ]) }} as pattern_fingerprint
     from days
     group by solution_summary, repo
-    having sum(usage_count) >= {{ var('pattern_min_uses') | int }}
+    having sum(usage_count) >= {{ pattern_min_uses() }}
 
 ),
 

@@ -8,6 +8,11 @@
     {%- if min_value is none and max_value is none -%}
         {{ exceptions.raise_compiler_error("accepted_range needs a min_value, a max_value, or both") }}
     {%- endif -%}
+    {%- for bound in [min_value, max_value] if bound is not none -%}
+        {%- if not modules.re.fullmatch('-?[0-9]+([.][0-9]+)?', bound | string) -%}
+            {{ exceptions.raise_compiler_error("accepted_range needs numbers, not '" ~ bound ~ "'") }}
+        {%- endif -%}
+    {%- endfor %}
     select {{ column_name }}
     from {{ model }}
     where false

@@ -1,6 +1,6 @@
 {#-
-    The table has exactly the columns, of exactly the types, that its YAML declares. Returns one
-    row per difference: the table, the column, the type declared and the type found.
+    The table has exactly the columns, of exactly the types, that its YAML declares. Each difference
+    is named: the table, the column, the type found and the type declared.
 
         data_tests:
           - columns_as_declared
@@ -22,6 +22,20 @@
         {%- for column in adapter.get_columns_in_relation(model) -%}
             {%- do found.update({column.name | lower: column.dtype | lower}) -%}
         {%- endfor -%}
+        {%- if declared != found and flags.WHICH in ('test', 'build') -%}
+            {#- dbt itself says of a failed test only how many rows it returned. -#}
+            {%- set said = [] -%}
+            {%- for name in (declared.keys() | list + found.keys() | list) | unique -%}
+                {%- if declared.get(name) != found.get(name) -%}
+                    {%- do said.append(
+                        model.schema ~ '.' ~ model.identifier ~ '.' ~ name ~ ' is '
+                        ~ found.get(name, 'missing') ~ ', declared is '
+                        ~ declared.get(name, 'nothing')
+                    ) -%}
+                {%- endif -%}
+            {%- endfor -%}
+            {{ exceptions.raise_compiler_error(said | join('; ')) }}
+        {%- endif -%}
     {%- endif -%}
 
     with differences as (

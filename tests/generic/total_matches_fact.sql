@@ -18,7 +18,7 @@
         select count(*) as total
         from {{ ref('executions') }}
         {% if window_days is not none %}
-        where {{ within_window('date', window_days | int) }}
+        where {{ within_window('date', window_days) }}
         {% endif %}
 
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -75,6 +76,22 @@ def test_a_run_loads_at_its_start_and_publishes_at_its_end(warehouse: Warehouse)
         "idx_tier_performance_lookup",
         "idx_solution_patterns_success_rate",
     }
+
+
+def test_no_database_is_open_to_others_although_the_home_is(warehouse: Warehouse) -> None:
+    home = warehouse.home
+    home.root.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        warehouse.run()
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o755
+    assert stat.S_IMODE(home.staging.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.warehouse.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.spool.stat().st_mode) == 0o700
+    assert stat.S_IMODE(home.published.stat().st_mode) == 0o700
 
 
 def test_the_var_indexes_takes_them_away_and_brings_them_back(warehouse: Warehouse) -> None:
@@ -229,5 +246,8 @@ def test_dbt_test_names_the_table_and_the_column_that_drifted(warehouse: Warehou
     with duckdb.connect(str(warehouse.home.staging)) as staging:
         staging.execute("alter table raw.feedback alter rating type varchar")
 
-    with pytest.raises(RefreshError, match="columns_as_declared_raw_feedback"):
+    with pytest.raises(RefreshError) as caught:
         warehouse.refresher.invoke(["test", "--select", "source:raw.feedback"])
+
+    assert "columns_as_declared_raw_feedback" in str(caught.value)
+    assert "raw.feedback.rating is varchar, declared is integer" in str(caught.value)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from orb_learning.staging import LoadReport
-from orb_learning.staging._segments import open_segment, segment_names
+from orb_learning.staging._segments import MAX_READ_BYTES, open_segment, segment_names
 
 NO_SEGMENTS = [
     ".hidden.jsonl",
@@ -83,6 +83,15 @@ def test_another_users_file_is_not_loaded(spool, staging, pool):
     os.chown(spool.write("b.jsonl", pool(2)), 65534, 65534)
     assert staging.load() == LoadReport(1, 1, 1)
     assert staging.pools() == ["pool-0001"]
+
+
+def test_a_file_larger_than_any_segment_is_ignored_with_a_warning(spool, staging, pool, caplog):
+    spool.write("a.jsonl", pool(1))
+    os.truncate(spool.write("b.jsonl", pool(2)), MAX_READ_BYTES + 1)
+
+    assert staging.load() == LoadReport(1, 1, 1)
+
+    assert "ignored b.jsonl in the spool: 1073741825 bytes are more than" in caplog.messages[0]
 
 
 def test_a_spool_that_is_not_there_has_no_segments(spool):

@@ -11,7 +11,14 @@ import pytest
 from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, MigrationError
 from orb_learning.home import LOCK_TIMEOUT_VARIABLE
-from orb_learning.staging import LoadReport, load, open_staging, open_staging_file
+from orb_learning.staging import (
+    LoadReport,
+    backup,
+    load,
+    open_staging,
+    open_staging_file,
+    request_erasure,
+)
 
 
 @pytest.fixture
@@ -181,3 +188,38 @@ def test_reading_never_makes_a_file(home):
     with pytest.raises(HomeError, match=f"cannot open {home.staging}"):
         connect(home.staging, read_only=True)
     assert not home.staging.exists()
+
+
+def test_a_backup_is_private_whatever_the_umask(home, spool, pool):
+    spool.write("a.jsonl", pool(1))
+    before = os.umask(0)
+    try:
+        made = backup(home)
+    finally:
+        os.umask(before)
+    assert made.events == 1
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.backups.stat().st_mode) == 0o700
+
+
+def test_what_is_erased_is_in_no_file_but_the_backups_made_before(home, telemetry):
+    telemetry.capture_feedback_sync(
+        "ticket-7", feedback_type="comment", comment="the marked words", user_id="joe"
+    )
+    telemetry.capture_feedback_sync(
+        "ticket-7", feedback_type=["no word"], comment="the marked words"
+    )
+    telemetry.capture_feedback_sync("ticket-8", feedback_type="comment", comment="other words")
+    older = backup(home).path
+
+    request_erasure(home, tasks=["ticket-7"])
+    load(home)
+
+    def holders(words: str) -> set[str]:
+        files = [path for path in home.root.rglob("*") if path.is_file()]
+        found = [path for path in files if words.encode() in path.read_bytes()]
+        return {str(path.relative_to(home.root).parts[0]) for path in found}
+
+    assert holders("the marked words") == {"backups"}
+    assert b"the marked words" in older.read_bytes()
+    assert holders("other words") == {"backups", "spool", "staging.duckdb"}
