@@ -204,11 +204,13 @@ def _refuse_foreign_files(home: Home) -> None:
 
 
 def _swap(home: Home, identity: str) -> None:
-    _replace_link(home.current, identity)
-    crash_point("publish.current")
+    # The fixed link first: made for the first publication, it leads nowhere until the swap, and a
+    # kill in between leaves nothing that is published in one place and not in the other.
     target = home.current.relative_to(home.root) / DATABASE
     if not home.learning_db.is_symlink() or home.learning_db.readlink() != target:
         _replace_link(home.learning_db, target)
+    _replace_link(home.current, identity)
+    crash_point("publish.current")
     _sync(home.published)
     _sync(home.root)
 
