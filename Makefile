@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long canaries bench-capture bench-serving clean
+.PHONY: help setup demo test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,12 @@ $(VENV)-next/.ready: Makefile
 canaries: setup $(VENV)-next/.ready  ## what DuckDB and dbt do, on the tested versions and on DuckDB 2.0
 	$(BIN)/pytest tests/upstream
 	$(VENV)-next/bin/pytest tests/upstream
+
+machine: setup  ## 20,500 random lives of a home against the oracle (hours)
+	$(BIN)/pytest tests/machine --long -s --numprocesses 2
+
+mutants: setup  ## put known bugs into a copy, one by one, and see that the tests find them
+	$(BIN)/python tests/mutants/run.py
 
 bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

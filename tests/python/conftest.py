@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -23,13 +22,6 @@ from orb_learning import Telemetry
 from orb_learning.events import Event, parse_line
 from orb_learning.home import Home
 from orb_learning.staging._segments import open_segment, segment_names
-
-settings.register_profile("orb_learning", parent=settings(), deadline=None)
-settings.register_profile("long", settings.get_profile("orb_learning"), max_examples=300)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("long" if config.getoption("--long") else "orb_learning")
 
 
 @pytest.fixture
@@ -217,10 +209,6 @@ def values_of() -> Callable[[type[BaseModel]], st.SearchStrategy[dict[str, Any]]
         return st.fixed_dictionaries(required, optional=optional)
 
     return strategy
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="try many more random histories")
 
 
 @pytest.fixture(scope="session")

@@ -213,6 +213,51 @@ def test_a_reader_that_opens_all_the_time_never_fails_and_never_sees_a_mixture(h
         os.close(fd)
 
 
+def test_a_publication_is_on_disk_before_it_gets_its_name(home, warehouse, monkeypatch):
+    steps = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(fd: int) -> None:
+        steps.append(("sync", Path(f"/proc/self/fd/{fd}").readlink()))
+        fsync(fd)
+
+    def renamed(self: Path, target: Path) -> Path:
+        steps.append(("rename", self))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    made = publish_run(warehouse, home, 1)
+
+    making = home.published / f".{made.id}"
+    named = steps.index(("rename", making))
+    for path in (making / "learning.db", making / "manifest.json", making):
+        assert ("sync", path) in steps[:named], path
+    assert ("sync", home.published) in steps[named:]
+
+
+def test_the_link_leads_to_a_database_after_every_step(home, warehouse, monkeypatch):
+    publish_run(warehouse, home, 1)
+    steps = []
+
+    def watched(name: str) -> None:
+        original = getattr(Path, name)
+
+        def step(self: Path, *arguments: Any, **options: Any) -> Any:
+            result = original(self, *arguments, **options)
+            steps.append((name, home.learning_db.exists() and home.current.exists()))
+            return result
+
+        monkeypatch.setattr(Path, name, step)
+
+    for name in ("rename", "replace", "symlink_to", "unlink"):
+        watched(name)
+    publish_run(warehouse, home, 2)
+
+    assert {name for name, _ in steps} >= {"rename", "replace"}
+    assert all(leads for _, leads in steps), steps
+
+
 def test_who_still_reads_an_old_publication_can_read_on(home, warehouse):
     publish_run(warehouse, home, 0)
     with duckdb.connect(str(home.current.resolve() / "learning.db"), read_only=True) as reader:

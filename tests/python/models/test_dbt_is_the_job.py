@@ -121,12 +121,21 @@ def test_what_is_not_a_whole_run_is_not_published(
     assert current(warehouse.home).id == before
 
 
-def test_a_failed_node_keeps_the_last_publication(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"as_of": "tomorrow"}, "as_of must be a date or a UTC time"),
+        ({"tier_window_days": "many"}, "whole number of days"),
+    ],
+)
+def test_a_failed_node_keeps_the_last_publication(
+    warehouse: Warehouse, variables: dict[str, str], fault: str
+) -> None:
     warehouse.run()
     before = current(warehouse.home).id
 
-    with pytest.raises(RefreshError, match="as_of must be a date or a UTC time"):
-        warehouse.run(as_of="tomorrow")
+    with pytest.raises(RefreshError, match=fault):
+        warehouse.run(**variables)
 
     assert current(warehouse.home).id == before
 

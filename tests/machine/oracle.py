@@ -1,0 +1,189 @@
+"""What the marts must hold, from the events, in plain Python that shares nothing with the SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from orb_learning.events import Event, TaskEvent
+
+from .tables import COLUMNS, MIN_USES
+
+FIELDS = [
+    "task_type", "repo", "model_tier", "pool_type", "success", "duration_seconds",
+    "quality_score", "cost_estimate", "actual_cost", "error_type", "solution_summary",
+    "user_accepted", "user_rating",
+]  # fmt: skip
+RANKS = [
+    "routing_decision", "pool_execution_start", "task_completed", "pool_execution_complete",
+    "routing_outcome", "execution_recorded", "feedback",
+]  # fmt: skip
+ACCEPTED = {"thumbs_up": True, "accepted": True, "thumbs_down": False, "rejected": False}
+
+
+@dataclass
+class Attempt:
+    """What all events of one attempt say together, and when its steps happened."""
+
+    task: UUID
+    number: int
+    said: dict[str, Any] = field(default_factory=dict)
+    at: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> UUID:
+        text = f"{self.task}/attempt/{self.number}"
+        return self.task if self.number == 1 else UUID(hashlib.md5(text.encode()).hexdigest())
+
+
+def order(event: Event) -> tuple[Any, ...]:
+    line = event.model_dump_json(exclude={"captured_at"}).encode()
+    return event.occurred_at, event.captured_at, event.event_id.int, hashlib.md5(line).hexdigest()
+
+
+def facts(event: Any) -> dict[str, Any]:
+    kind = event.event_type
+    if kind == "feedback":
+        said = {"user_accepted": ACCEPTED.get(event.feedback_type), "user_rating": event.rating}
+    else:
+        said = {name: getattr(event, name, None) for name in FIELDS}
+    if kind == "routing_decision":
+        said = {name: None if value == "unknown" else value for name, value in said.items()}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
+    """Number a task's events by walking through them, then let the strongest source speak last."""
+    current, decided, ended_since = 1, False, False
+    numbered: defaultdict[int, list[Any]] = defaultdict(list)
+    for event in sorted(events, key=order):
+        if event.event_type == "routing_decision":
+            if event.attempt:
+                current = event.attempt
+            elif decided and ended_since:
+                current += 1
+            decided, ended_since = True, False
+        elif getattr(event, "success", None) is not None:
+            ended_since = True
+        numbered[event.attempt or current].append(event)
+    found = []
+    for number, members in numbered.items():
+        attempt = Attempt(task, number)
+        for event in sorted(members, key=lambda e: (RANKS.index(e.event_type), order(e))):
+            attempt.said |= facts(event)
+            attempt.at[event.event_type] = event.occurred_at
+            if getattr(event, "success", None) is not None:
+                attempt.at["end"] = event.occurred_at
+            if event.event_type == "execution_recorded":
+                attempt.at["routed"] = event.timestamp
+        found.append(attempt)
+    return found
+
+
+def execution(attempt: Attempt) -> dict[str, Any]:
+    said, at = attempt.said, attempt.at
+    begun, ended = at.get("pool_execution_start"), at["end"]
+    between = max((ended - begun) / timedelta(microseconds=1) / 1e6, 0) if begun else 0.0
+    duration = said.get("duration_seconds", between)
+    moment = at.get("routed") or at.get("routing_decision") or begun
+    moment = moment or ended - timedelta(microseconds=round(duration * 1e6))
+    cost = said.get("actual_cost", said.get("cost_estimate"))
+    origin = "estimate" if "cost_estimate" in said else "unknown"
+    return {
+        **{name: said.get(name) for name in FIELDS},
+        **{n: said.get(n, "unknown") for n in ("task_type", "repo", "model_tier", "pool_type")},
+        "task": attempt.task,
+        "task_id": attempt.id,
+        "attempt": attempt.number,
+        "timestamp": moment.replace(tzinfo=None),
+        "duration_seconds": duration,
+        "cost": cost,
+        "actual_cost": cost or 0.0,
+        "cost_source": "reported" if "actual_cost" in said else origin,
+    }
+
+
+def mean(values: Iterable[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def p95(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    place = 0.95 * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def grouped(rows: Iterable[dict[str, Any]], *names: str) -> Iterable[tuple[Any, list[Any]]]:
+    groups: defaultdict[Any, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in names)].append(row)
+    return groups.items()
+
+
+def expected(events: Collection[Event], erased: Collection[UUID], today: date) -> dict[str, Any]:
+    """Return every mart's rows, in the columns of `COLUMNS`, in no particular order."""
+    about: defaultdict[UUID, set[Any]] = defaultdict(set)
+    for event in events:
+        if isinstance(event, TaskEvent) and event.task_id not in erased:
+            about[event.task_id].add(event)
+    all_attempts = [attempt for task, told in about.items() for attempt in attempts(task, told)]
+    runs = [execution(attempt) for attempt in all_attempts if "success" in attempt.said]
+    for run in runs:
+        run["date"] = run["timestamp"].date()
+        run["hour"] = run["timestamp"].replace(minute=0, second=0, microsecond=0)
+    said = [e for told in about.values() for e in told if e.event_type == "feedback"]
+    latest = {e.feedback_id: e for e in sorted(said, key=order)}
+
+    def within(days: int) -> list[dict[str, Any]]:
+        return [run for run in runs if timedelta() <= today - run["date"] <= timedelta(days)]
+
+    def of(group: list[Any], name: str) -> list[Any]:
+        return [run[name] for run in group]
+
+    tasks = []
+    for (task,), group in grouped(sorted(runs, key=lambda run: run["attempt"]), "task"):
+        costs = [run["cost"] for run in group if run["cost"] is not None]
+        tiers, times = of(group, "model_tier"), of(group, "timestamp")
+        sums = sum(costs) if costs else None, sum(of(group, "duration_seconds"))
+        ends = tiers, tiers[-1], group[0]["task_type"], group[0]["repo"], min(times), max(times)
+        tasks.append((task, len(group), group[-1]["success"], *sums, *ends))
+    patterns = []
+    for key, group in grouped(within(90), "solution_summary", "repo"):
+        if key[0] is not None and len(group) >= MIN_USES:
+            good, times = of(group, "success"), of(group, "timestamp")
+            kinds, score = sorted(set(of(group, "task_type"))), mean(of(group, "quality_score"))
+            counts = len(group), sum(good), score, min(times), max(times), mean(good)
+            patterns.append((*key, kinds, *counts))
+    return {
+        "executions": [tuple(run[name] for name in COLUMNS["executions"]) for run in runs],
+        "pending_executions": [
+            (attempt.id,)
+            for attempt in all_attempts
+            if "success" not in attempt.said
+            and attempt.at.keys() & {"routing_decision", "pool_execution_start"}
+        ],
+        "feedback": [
+            (id_, e.task_id, e.occurred_at.replace(tzinfo=None), e.feedback_type, e.rating)
+            for id_, e in latest.items()
+        ],
+        "tasks": tasks,
+        "tier_performance": [
+            (*key, len(g), sum(of(g, "success")), mean(of(g, "duration_seconds")),
+             mean(of(g, "cost")), mean(of(g, "quality_score")), p95(of(g, "duration_seconds")))
+            for key, g in grouped(within(30), "repo", "model_tier", "task_type", "date")
+        ],
+        "pool_performance": [
+            (*key, len(g), sum(of(g, "success")), mean(of(g, "duration_seconds")),
+             mean(of(g, "cost")), mean(of(g, "success")))
+            for key, g in grouped(within(7), "pool_type", "repo", "hour")
+        ],
+        "solution_patterns": patterns,
+    }  # fmt: skip

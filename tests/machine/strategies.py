@@ -1,0 +1,131 @@
+"""Events of a few tasks that compete, repeat, move and contradict each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from orb_learning.events import (
+    Event,
+    ExecutionRecorded,
+    Feedback,
+    PoolExecutionComplete,
+    PoolExecutionStart,
+    RoutingDecision,
+    RoutingOutcome,
+    TaskCompleted,
+)
+
+NOW = datetime(2026, 6, 15, tzinfo=UTC)
+TASKS = [UUID(int=number) for number in range(1, 9)]
+KINDS = (
+    RoutingDecision,
+    RoutingDecision,
+    RoutingOutcome,
+    RoutingOutcome,
+    PoolExecutionStart,
+    PoolExecutionComplete,
+    TaskCompleted,
+    ExecutionRecorded,
+    Feedback,
+)
+DAYS = [0, 0, 0, 1, 6, 7, 8, 29, 30, 31, 89, 90, 91]
+"""Around the edges of every window, and few, so that many moments are equal."""
+SKEWED_DAYS = [-3650, -400, -1, 400, 3650]
+
+moments = st.builds(
+    lambda days, hours: NOW - timedelta(days=days, hours=hours),
+    st.sampled_from(DAYS),
+    st.sampled_from([-23, 0, 1, 12]),
+)
+skewed_moments = st.builds(lambda days: NOW - timedelta(days=days), st.sampled_from(SKEWED_DAYS))
+captured = st.integers(0, 2).map(lambda seconds: NOW + timedelta(seconds=seconds))
+tasks = st.sampled_from(TASKS)
+attempts = st.sampled_from([None, None, None, None, 1, 2, 3])
+routing = st.fixed_dictionaries(
+    {
+        "task_type": st.sampled_from(["fix", "feature"]),
+        "repo": st.sampled_from(["a", "b"]),
+        "model_tier": st.sampled_from(["small", "large"]),
+        "cost_estimate": st.sampled_from([None, 0.1, 0.3]),
+        "routing_confidence": st.just(0.5),
+    }
+)
+decision = st.fixed_dictionaries({"pool_type": st.sampled_from([None, "unknown", "local", "k8s"])})
+outcome = st.fixed_dictionaries(
+    {
+        "success": st.booleans(),
+        "duration_seconds": st.sampled_from([None, 0.1, 0.7, 1e6 / 3]),
+        "quality_score": st.sampled_from([None, 60, 91]),
+        "actual_cost": st.sampled_from([None, 0.1, 0.7]),
+        "solution_summary": st.sampled_from([None, "cache it", "retry it"]),
+        "error_type": st.sampled_from([None, "timeout"]),
+    }
+)
+judgement = st.fixed_dictionaries(
+    {
+        "feedback_id": st.integers(1, 5).map(lambda number: UUID(int=number << 64)),
+        "feedback_type": st.sampled_from(["thumbs_up", "rejected", "rating"]),
+        "rating": st.none() | st.integers(1, 5),
+    }
+)
+
+
+@st.composite
+def events(
+    draw: st.DrawFn,
+    occurred: st.SearchStrategy[datetime] = moments,
+    about: st.SearchStrategy[UUID] = tasks,
+) -> Event:
+    """One event of one task; its `event_id` is given by whoever emits it."""
+    kind: Any = draw(st.sampled_from(KINDS))
+    values: dict[str, Any] = {
+        "task_id": draw(about),
+        "occurred_at": draw(occurred),
+        "captured_at": draw(captured),
+        "attempt": draw(attempts),
+    }
+    if kind in (RoutingDecision, ExecutionRecorded):
+        values |= draw(routing)
+    if kind in (RoutingDecision, PoolExecutionStart):
+        values |= draw(decision)
+    elif kind is Feedback:
+        values |= draw(judgement)
+    else:
+        values |= draw(outcome)
+    if kind is ExecutionRecorded:
+        values |= {
+            "pool_type": "local",
+            "task_description": "it",
+            "timestamp": draw(occurred),
+            "user_accepted": draw(st.sampled_from([None, True, False])),
+        }
+    event: Event = kind(**values)
+    return event
+
+
+def random_events(number: int) -> list[Event]:
+    """Return as many random events, the same ones each time."""
+    found: list[Event] = []
+
+    @seed(20261125)
+    @settings(
+        max_examples=2,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def draw(data: st.DataObject) -> None:
+        found[:] = [data.draw(events()) for _ in range(number)]
+
+    draw()  # the first example is the simplest, of equal events
+    return [
+        event.model_copy(update={"event_id": UUID(int=serial)})
+        for serial, event in enumerate(found, 1)
+    ]

@@ -1,0 +1,32 @@
+"""Many events of few tasks, which come late and load by load, some of tasks that were erased."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orb_learning import Telemetry
+from orb_learning.events import TaskErased
+
+from .drivers import Compiled, Recorded
+from .oracle import expected
+from .strategies import NOW, TASKS, random_events
+from .tables import assert_same
+
+PARTS = 8
+
+
+def test_every_load_changes_what_it_must_and_nothing_else(memory: Path, recorded: Recorded) -> None:
+    told = random_events(160)
+    compiled = Compiled(memory / "late", recorded)
+    erased = []
+    for part in range(PARTS):
+        new = told[part::PARTS]
+        with Telemetry(compiled.home.root, strict=True) as telemetry:
+            for event in new:
+                telemetry.capture_sync(event)
+            if part in (2, 5):
+                erased.append(TASKS[part])
+                telemetry.capture_sync(TaskErased(task_id=TASKS[part], occurred_at=NOW))
+        compiled.run(publishes=False)
+        so_far = [event for earlier in range(part + 1) for event in told[earlier::PARTS]]
+        assert_same(compiled.tables(), expected(so_far, erased, NOW.date()), f"load {part + 1}")

@@ -1,0 +1,278 @@
+"""Bugs that the suite must see: each one a text of the project and what to put in its place.
+
+An old text must be found exactly once in its file; when code changes, change it here too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOADER = "ingest/orb_learning/staging/_loader.py"
+SEGMENTS = "ingest/orb_learning/staging/_segments.py"
+PUBLICATION = "ingest/orb_learning/publication.py"
+PLUGIN = "ingest/orb_learning/dbt_plugin.py"
+
+STAGING_TESTS = ("tests/python/staging/test_loader.py", "tests/python/staging/test_bad_lines.py")
+CRASH_TESTS = ("tests/python/staging/test_load_crashes.py",)
+PUBLICATION_TESTS = ("tests/python/test_publication.py",)
+DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
+LATE = ("tests/machine/test_late_events.py",)
+WINDOWS = ("tests/machine/test_windows.py",)
+MACHINE = ("tests/machine/test_machine.py", "-k", "recorded_statements")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug.
+
+    Attributes:
+        name: what is wrong, as a sentence.
+        path: the file, from the root of the checkout.
+        old: the text that is right; stands exactly once in the file.
+        new: the text that is wrong.
+        tests: what pytest runs, the cheapest part of the suite that should fail.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    # -- loading ----------------------------------------------------------------------------
+    Mutant(
+        "events that an earlier load brought are loaded again",
+        LOADER,
+        "        anti join raw.{kind} as raw using (event_id, event_hash)\n",
+        "",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "events that stand twice in one load are loaded twice",
+        LOADER,
+        "partition by event_id, event_hash order by position\n",
+        "partition by event_id, event_hash, position order by position\n",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "the ledger is written outside the transaction of the rows",
+        LOADER,
+        """        _write_ledger(connection, batch, report)
+        crash_point("load.noted")
+        connection.execute("commit")
+""",
+        """        connection.execute("commit")
+        crash_point("load.noted")
+        _write_ledger(connection, batch, report)
+""",
+        CRASH_TESTS,
+    ),
+    Mutant(
+        "a refused line is counted and not kept",
+        LOADER,
+        "        progress.quarantined += 1\n        connection.execute(\n",
+        "        progress.quarantined += 1\n        continue\n        connection.execute(\n",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "a line with a fault is passed over in silence",
+        LOADER,
+        "            self.refuse(line, segment, line.fault)\n            return\n",
+        "            progress.lines -= 1\n            self.lines -= 1\n            return\n",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "the torn tail of a dead writer is taken for a line",
+        SEGMENTS,
+        'yield Line(offset, length, kept, "torn: the segment ends within this line")',
+        "yield _line(offset, length, kept)",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "the half line of a living writer is taken for torn",
+        SEGMENTS,
+        "if length and self.is_sealed and end == self.size:",
+        "if length and end == self.size:",
+        STAGING_TESTS,
+    ),
+    Mutant(
+        "a segment counts as complete while its writer lives",
+        LOADER,
+        "progress.is_complete = segment.is_sealed and progress.read_to >= segment.size",
+        "progress.is_complete = progress.read_to >= segment.size",
+        STAGING_TESTS,
+    ),
+    # -- models -----------------------------------------------------------------------------
+    Mutant(
+        "the watermark skips the load that came next",
+        "macros/changed_tasks.sql",
+        "    from {{ upstream }}\n    where load_id > (select coalesce(max(load_id), 0) from",
+        "    from {{ upstream }}\n    where load_id > (select coalesce(max(load_id), 0) + 1 from",
+        MACHINE,
+    ),
+    Mutant(
+        "the watermark is the events' own clock",
+        "models/intermediate/int_attempts.sql",
+        "where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})",
+        "where occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})",
+        LATE,
+    ),
+    Mutant(
+        "rows that a task no longer has stay",
+        "macros/changed_tasks.sql",
+        "    where {{ config.require('task_key') }} in (",
+        "    where false and {{ config.require('task_key') }} in (",
+        LATE,
+    ),
+    Mutant(
+        "the day that a row has left is not built again",
+        "macros/days.sql",
+        "                and days.fingerprint = built.day_fingerprint\n",
+        "",
+        MACHINE,
+    ),
+    Mutant(
+        "what has aged out of the window stays",
+        "macros/days.sql",
+        "                and {{ within_window('days.date', days) }}\n",
+        "",
+        WINDOWS,
+    ),
+    Mutant(
+        "the window is a day short",
+        "macros/as_of.sql",
+        "modules.datetime.timedelta(days=days)",
+        "modules.datetime.timedelta(days=days - 1)",
+        MACHINE,
+    ),
+    Mutant(
+        "a pattern that lost its uses stays",
+        "models/marts/solution_patterns.sql",
+        '        pre_hook="{{ drop_vanished_patterns() }}",\n',
+        "",
+        WINDOWS,
+    ),
+    Mutant(
+        "events of one moment come in any order",
+        "models/intermediate/int_attempts.sql",
+        "partition by task_id order by occurred_at, captured_at, event_id, event_hash",
+        "partition by task_id order by occurred_at",
+        LATE,
+    ),
+    Mutant(
+        "what a person said counts least",
+        "models/intermediate/int_task_events.sql",
+        "('feedback', 7, 'stg_feedback'",
+        "('feedback', 0, 'stg_feedback'",
+        LATE,
+    ),
+    Mutant(
+        "a later feedback does not replace an earlier one",
+        "models/marts/feedback.sql",
+        "order by occurred_at desc, captured_at desc",
+        "order by occurred_at, captured_at desc",
+        LATE,
+    ),
+    Mutant(
+        "feedback skips the load that came next",
+        "models/marts/feedback.sql",
+        "where load_id > (select coalesce(max(load_id), 0) from {{ this }})",
+        "where load_id > (select coalesce(max(load_id), 0) + 1 from {{ this }})",
+        LATE,
+    ),
+    Mutant(
+        "every second decision opens an attempt",
+        "models/intermediate/int_attempts.sql",
+        "and last_outcome > last_decision\n",
+        "and last_decision is not null\n",
+        LATE,
+    ),
+    Mutant(
+        "an unknown cost counts as zero",
+        "macros/known_cost.sql",
+        "case when cost_source != 'unknown' then actual_cost end",
+        "actual_cost",
+        LATE,
+    ),
+    Mutant(
+        "an erasure forgets what came after it",
+        "models/intermediate/int_attempts.sql",
+        "bool_or(event_type = 'task_erased') over whole_task as is_erased",
+        "bool_or(event_type = 'task_erased') over (partition by task_id, load_id) as is_erased",
+        LATE,
+    ),
+    # -- publishing -------------------------------------------------------------------------
+    Mutant(
+        "a run with a failed node is published",
+        PLUGIN,
+        "for node, status in statuses.items() if status not in DONE",
+        "for node, status in statuses.items() if not status",
+        (*DBT_TESTS, "-k", "failed_node"),
+    ),
+    Mutant(
+        "a partial run is published",
+        PLUGIN,
+        "    missing = sorted(set(expected) - statuses.keys())\n",
+        "    missing: list[str] = []\n",
+        (*DBT_TESTS, "-k", "not_a_whole_run"),
+    ),
+    Mutant(
+        "a copy is verified when it is current already",
+        PUBLICATION,
+        """        _verify(making / DATABASE, rows)
+        crash_point("publish.verified")
+        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
+        for file in making.iterdir():
+            _sync(file)
+            file.chmod(0o400)
+        _sync(making)
+        crash_point("publish.synced")
+        making.rename(home.published / identity)
+        _sync(home.published)
+        crash_point("publish.renamed")
+        _swap(home, identity)
+        crash_point("publish.swapped")
+""",
+        """        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
+        for file in making.iterdir():
+            _sync(file)
+            file.chmod(0o400)
+        _sync(making)
+        crash_point("publish.synced")
+        making.rename(home.published / identity)
+        _sync(home.published)
+        crash_point("publish.renamed")
+        _swap(home, identity)
+        crash_point("publish.swapped")
+        _verify(home.published / identity / DATABASE, rows)
+""",
+        (*PUBLICATION_TESTS, "-k", "short_copy"),
+    ),
+    Mutant(
+        "a publication is renamed before its files are synced",
+        PUBLICATION,
+        """            _sync(file)
+            file.chmod(0o400)
+        _sync(making)
+        crash_point("publish.synced")
+        making.rename(home.published / identity)
+""",
+        """            file.chmod(0o400)
+        crash_point("publish.synced")
+        making.rename(home.published / identity)
+        for file in (home.published / identity).iterdir():
+            _sync(file)
+        _sync(home.published / identity)
+""",
+        (*PUBLICATION_TESTS, "-k", "on_disk_before"),
+    ),
+    Mutant(
+        "the link to the current publication is removed and made again",
+        PUBLICATION,
+        "    fresh.replace(link)\n",
+        "    link.unlink(missing_ok=True)\n    fresh.rename(link)\n",
+        (*PUBLICATION_TESTS, "-k", "after_every_step"),
+    ),
+)
