@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orb_learning._database import connect
-from orb_learning.errors import BusyError, NotPublishedError
+from orb_learning.errors import BusyError, HomeError, NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import Publication, current
+from orb_learning.staging._file import with_remedy
 from orb_learning.staging._segments import open_segment, segment_names
 
 
@@ -77,6 +78,8 @@ def read_status(home: Home) -> Status:
                     ((quarantined,),) = connection.execute(
                         "select count(*) from ledger.quarantine"
                     ).fetchall()
+        except HomeError as error:
+            raise with_remedy(error) from error
         except BusyError:
             return Status(None, None, None, None, None, publication, sizes)
     return Status(

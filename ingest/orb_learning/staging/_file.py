@@ -244,7 +244,7 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
     try:
         connection = connect(home.staging)
     except HomeError as error:
-        raise _with_remedy(error) from error
+        raise with_remedy(error) from error
     if had_log:
         _settle(connection, home)
     return connection
@@ -275,9 +275,10 @@ def _settle(connection: Any, home: Home) -> None:
         checkpoint(connection, home)
     except (duckdb.Error, HomeError) as error:
         connection.close()
-        raise _with_remedy(error) from error
+        raise with_remedy(error) from error
 
 
-def _with_remedy(error: Exception) -> HomeError:
+def with_remedy(error: Exception) -> HomeError:
+    """Return an error about the staging file that names the command that replaces it."""
     text = str(error).partition("\n")[0]
     return HomeError(text if REMEDY in text else f"{text}; {REMEDY}")
