@@ -72,6 +72,12 @@ machine: setup  ## 20,500 random lives of a home against the oracle (hours)
 mutants: setup  ## put known bugs into a copy, one by one, and see that the tests find them
 	$(BIN)/python tests/mutants/run.py
 
+faults: setup  ## break everything at any moment, many times: kills, full disks, damaged files
+	$(BIN)/python -m tests.faults.run
+
+soak: setup  ## half an hour of producers, refreshes and readers, with kills and a full disk
+	$(BIN)/python -m tests.faults.soak --minutes 30
+
 bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/capture.py --captures 10000000 --write docs/benchmarks.md

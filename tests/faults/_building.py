@@ -34,7 +34,7 @@ Tables = dict[str, list[tuple[Any, ...]]]
 
 
 @functools.cache
-def _parsed() -> Refresher:
+def parsed_project() -> Refresher:
     """Parse the dbt project once; forked children go on with it."""
     with tempfile.TemporaryDirectory() as folder:
         refresher = Refresher(Path(folder) / "home")
@@ -47,7 +47,7 @@ class Warehouse:
 
     def __init__(self, root: Path) -> None:
         self.home = Home(root)
-        self._manifest = _parsed()._manifest
+        self._manifest = parsed_project()._manifest
 
     def write(self, tasks: list[UUID], chance: random.Random) -> None:
         """Write an outcome of each task."""

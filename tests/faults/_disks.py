@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,14 @@ class Ballast:
 
     def __init__(self, disk: Path, room: int) -> None:
         self._path = disk / "ballast"
-        found = os.statvfs(disk)
-        size = found.f_bavail * found.f_frsize - room
         with self._path.open("wb") as file:
-            if size > 0:
-                os.posix_fallocate(file.fileno(), 0, size)
+            for _ in range(10):
+                found = os.statvfs(disk)
+                size = found.f_bavail * found.f_frsize - room
+                # Others may take some of it at the same time.
+                with suppress(OSError):
+                    if size > 0:
+                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
 
     def let_go(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import _building, _capture, _damaging, _loading, _publishing, _racing, _refusing, _repeating
+from . import (
+    _building,
+    _capture,
+    _damaging,
+    _injecting,
+    _loading,
+    _publishing,
+    _racing,
+    _refusing,
+    _repeating,
+)
 from ._result import Result
 
 Trial = Callable[[int, Path], Result]
@@ -56,7 +66,7 @@ ROWS = (
         ),
     ),
     Row("F6", "full disk", (Part(_refusing.full, 10, 500),)),
-    Row("F7", "refused calls", (Part(_refusing.refusing, 20, 1_000),)),
+    Row("F7", "refused calls", (Part(_injecting.refusing, 20, 1_000),)),
     Row("F8", "damaged segments", (Part(_damaging.damaging, 400, 100_000),)),
     Row("F8b", "fuzzed lines", (Part(_damaging.fuzzing, 2_000, 1_000_000),)),
     Row("F9", "repeated lines", (Part(_repeating.repeating, 10, 1_000),)),
