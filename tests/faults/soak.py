@@ -82,7 +82,7 @@ class Soak:
 
     @contextmanager
     def full_disk(self, disk: Path) -> Iterator[None]:
-        """Leave nothing free on the disk; where it is not its own, let no file of a refresh grow."""
+        """Leave nothing free on the disk; where it is not its own, let no refresh's file grow."""
         self.fills += 1
         if no_mounts():
             with self._limited():

@@ -232,5 +232,14 @@ def test_a_captured_at_in_the_metadata_is_part_of_the_content():
     assert content_hash(one.to_line()) != content_hash(other.to_line())
 
 
+def test_a_null_is_no_content_so_that_a_field_may_be_added():
+    line = pool_created(metadata={"text": 'a,"b":null}'}).to_line()
+    assert line.endswith(b',"pool_type":null}')
+    assert content_hash(line) == content_hash(line.replace(b',"pool_type":null', b""))
+    assert content_hash(line) == content_hash(line[:-1] + b',"added":null}')
+    assert content_hash(line) != content_hash(line[:-1] + b',"added":0}')
+    assert content_hash(line) != content_hash(line.replace(b',\\"b\\":null', b""))
+
+
 def test_a_content_hash_is_128_bits_in_hex():
     assert len(bytes.fromhex(content_hash(pool_created().to_line()))) == 16
