@@ -82,11 +82,7 @@ class Soak:
 
     @contextmanager
     def full_disk(self, disk: Path) -> Iterator[None]:
-<<<<<<< HEAD
-        """Leave nothing free on the disk; where it is not its own, let no refresh's file grow."""
-=======
         """Leave nothing free on the disk; without one, let no file of a refresh grow."""
->>>>>>> 4aa5aa6 (Shorter)
         self.fills += 1
         if no_mounts():
             with self._limited():
