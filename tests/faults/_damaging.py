@@ -22,7 +22,7 @@ from ._result import Result
 SEGMENTS = 100
 """Damaged segments that one trial loads together."""
 
-FUZZED = 20_000
+FUZZED = 2_500
 """Mutated lines of one trial."""
 
 MOST_MB = 512

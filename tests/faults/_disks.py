@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -33,7 +34,7 @@ def no_injection() -> str:
     if not shutil.which("strace"):
         return "strace is not installed"
     with tempfile.TemporaryDirectory() as folder:
-        ended, hits = injected(os.getppid, "getppid", "EPERM", "1", Path(folder))
+        ended, hits = injected(os.getppid, "getppid", "error=EPERM", "1", Path(folder))
     return "" if ended.is_done and hits else f"strace cannot inject faults: {ended}"
 
 
@@ -72,10 +73,23 @@ class Ballast:
         self._path.unlink(missing_ok=True)
 
 
+CHANGES = (
+    "write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,"
+    "symlink,symlinkat,mkdir,mkdirat,chmod,fchmod,fchmodat"
+)
+"""System calls that change something on a disk."""
+
+
+def killed_at_a_call(work: Callable[[], Any], chance: random.Random, folder: Path) -> Ended:
+    """Run work and kill it as it enters some system call that would change something."""
+    when = str(int(2 ** chance.uniform(0, 9)))
+    return injected(work, CHANGES, "signal=SIGKILL", when, folder)[0]
+
+
 def injected(
-    work: Callable[[], Any], calls: str, error: str, when: str, folder: Path
+    work: Callable[[], Any], calls: str, fault: str, when: str, folder: Path
 ) -> tuple[Ended, int]:
-    """Run work while some of its system calls fail; return its end and how many failed."""
+    """Run work while some of its system calls fail, or kill it; return its end, and how many."""
     may_go, go = os.pipe()
     trace = folder / "trace"
 
@@ -88,7 +102,7 @@ def injected(
     os.close(may_go)
     tracer = subprocess.Popen(
         ["strace", "-f", "-o", str(trace), "-e", f"trace={calls}",
-         "-e", f"inject={calls}:error={error}:when={when}", "-p", str(child.pid)],
+         "-e", f"inject={calls}:{fault}:when={when}", "-p", str(child.pid)],
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip

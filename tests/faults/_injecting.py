@@ -120,7 +120,9 @@ def _injected_capture(folder: Path, chance: random.Random, result: Result) -> No
     error = chance.choice(("EIO", "ENOSPC", "EDQUOT"))
     first = chance.randrange(1, 40 if calls == "write" else 4)
     when = f"{first}{chance.choice(('', '+', '+3'))}"
-    ended, hits = injected(lambda: capture_some(home, seed, 50), calls, error, when, folder)
+    ended, hits = injected(
+        lambda: capture_some(home, seed, 50), calls, f"error={error}", when, folder
+    )
     result.faults += hits > 0
     check_captured(result, home, ended, f"capture with {error} of {calls} {when}")
 
@@ -140,7 +142,7 @@ def _injected_load(folder: Path, chance: random.Random, result: Result) -> None:
         settle(result, "the load before", lambda: load(written.home))
         written.write()
     calls, error, when = _failure(chance)
-    ended, hits = injected(lambda: load(written.home), calls, error, when, folder)
+    ended, hits = injected(lambda: load(written.home), calls, f"error={error}", when, folder)
     result.faults += hits > 0
     what = f"load with {error} of {calls} {when}"
     check_error(result, ended, what)
@@ -155,7 +157,7 @@ def _injected_publish(folder: Path, chance: random.Random, result: Result) -> No
     if chance.random() < 0.3:
         calls = chance.choice(("symlink,symlinkat", "mkdir,mkdirat", "chmod,fchmodat"))
     work = lambda: _publishing.publish_run(home, 2)  # noqa: E731
-    ended, hits = injected(work, calls, error, when, folder)
+    ended, hits = injected(work, calls, f"error={error}", when, folder)
     result.faults += hits > 0
     what = f"publish with {error} of {calls} {when}"
     if ended.is_hung or ended.is_killed:

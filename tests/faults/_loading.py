@@ -13,6 +13,7 @@ from orb_learning import _faults
 from orb_learning.home import Home
 from orb_learning.staging import _loader, load
 
+from ._disks import killed_at_a_call, no_injection
 from ._homes import audit, new_uuid, outcome_line, pool_line, settle, write_segment
 from ._processes import Child, Ended, Pace
 from ._result import Result
@@ -34,8 +35,12 @@ def armed(home: Home, point: str) -> Ended:
 
 
 def killed_load(home: Home, chance: random.Random, result: Result) -> None:
-    """Kill one load at a crash point or at random."""
-    if chance.random() < 0.5:
+    """Kill one load at a crash point, as it enters a system call, or at random."""
+    draw = chance.random()
+    if draw < 0.2 and not no_injection():
+        folder = home.root.parent
+        ended = killed_at_a_call(lambda: _small_load(home), chance, folder)
+    elif draw < 0.6:
         ended = armed(home, f"{chance.choice(POINTS)}:{chance.choice((1, 1, 2, 3))}")
     else:
         ended = pace.kill_at_random("load", lambda: _small_load(home), chance, every=8)

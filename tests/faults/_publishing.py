@@ -18,6 +18,7 @@ from orb_learning.publication import KEPT, current, publish
 from orb_learning.serving import LearningDatabase
 from orb_learning.staging import load
 
+from ._disks import killed_at_a_call, no_injection
 from ._homes import new_uuid, pool_line, settle, write_segment
 from ._processes import Child, Ended, Pace
 from ._result import Result
@@ -73,8 +74,11 @@ def look(home: Home, rows: int = 300) -> int | None:
 
 
 def killed_publish(home: Home, run: int, chance: random.Random, result: Result) -> None:
-    """Kill one publish at a crash point or at random."""
-    if chance.random() < 0.5:
+    """Kill one publish at a crash point, as it enters a system call, or at random."""
+    draw = chance.random()
+    if draw < 0.3 and not no_injection():
+        ended = killed_at_a_call(lambda: publish_run(home, run), chance, home.root.parent)
+    elif draw < 0.65:
         point = chance.choice(POINTS)
 
         def work(_: int) -> None:

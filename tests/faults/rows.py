@@ -68,7 +68,7 @@ ROWS = (
     Row("F6", "full disk", (Part(_refusing.full, 10, 500),)),
     Row("F7", "refused calls", (Part(_injecting.refusing, 20, 1_000),)),
     Row("F8", "damaged segments", (Part(_damaging.damaging, 400, 100_000),)),
-    Row("F8b", "fuzzed lines", (Part(_damaging.fuzzing, 2_000, 1_000_000),)),
+    Row("F8b", "fuzzed lines", (Part(_damaging.fuzzing, 2_500, 1_000_000),)),
     Row("F9", "repeated lines", (Part(_repeating.repeating, 10, 1_000),)),
     Row("F10", "clocks", (Part(_repeating.jumping, 100, 2_000),)),
     Row(
