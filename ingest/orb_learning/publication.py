@@ -88,6 +88,7 @@ def publish(
     try:
         _refuse_foreign_files(home)
         making.mkdir(mode=0o700)
+        erased_by = _newest_erasure(warehouse)
         staged = stage_embeddings(home, making / DATABASE)
         rows = _copy(warehouse, making / DATABASE, schema)
         crash_point("publish.copied")
@@ -124,7 +125,7 @@ def publish(
         ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    _prune(home, identity, _newest_erasure(warehouse))
+    _prune(home, identity, erased_by)
     crash_point("publish.pruned")
     logger.info("published %s, load %d", identity, publication.load_id)
     return publication

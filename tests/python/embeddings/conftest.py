@@ -34,6 +34,7 @@ class Press:
         self._warehouse.execute("attach ':memory:' as staging")
         self._warehouse.execute("create schema staging.ledger")
         self._warehouse.execute("create table staging.ledger.loads (load_id bigint)")
+        self._warehouse.execute("create table staging.ledger.erasures (load_id bigint)")
 
     def publish(self, descriptions: Sequence[str], *, repo: str = "acme/api") -> None:
         """Publish one execution a description, each a day older than the one before it."""

@@ -322,6 +322,7 @@ class Press:
         self._warehouse.execute("attach ':memory:' as staging")
         self._warehouse.execute("create schema staging.ledger")
         self._warehouse.execute("create table staging.ledger.loads (load_id bigint)")
+        self._warehouse.execute("create table staging.ledger.erasures (load_id bigint)")
 
     def publish(self) -> None:
         self.run += 1
