@@ -10,12 +10,14 @@ from dataclasses import dataclass
 LOADER = "ingest/orb_learning/staging/_loader.py"
 SEGMENTS = "ingest/orb_learning/staging/_segments.py"
 PUBLICATION = "ingest/orb_learning/publication.py"
+ERASURE = "ingest/orb_learning/staging/_erasure.py"
 PLUGIN = "ingest/orb_learning/dbt_plugin.py"
 
 STAGING_TESTS = ("tests/python/staging/test_loader.py", "tests/python/staging/test_bad_lines.py")
 CRASH_TESTS = ("tests/python/staging/test_load_crashes.py",)
 PUBLICATION_TESTS = ("tests/python/test_publication.py",)
 DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
+ERASURE_TESTS = ("tests/python/staging/test_erasure.py",)
 LATE = ("tests/machine/test_late_events.py",)
 WINDOWS = ("tests/machine/test_windows.py",)
 MACHINE = ("tests/machine/test_machine.py", "-k", "recorded_statements")
@@ -143,8 +145,8 @@ MUTANTS = (
     Mutant(
         "the window is a day short",
         "macros/as_of.sql",
-        "modules.datetime.timedelta(days=days)",
-        "modules.datetime.timedelta(days=days - 1)",
+        "modules.datetime.timedelta(days=length)",
+        "modules.datetime.timedelta(days=length - 1)",
         MACHINE,
     ),
     Mutant(
@@ -178,8 +180,9 @@ MUTANTS = (
     Mutant(
         "feedback skips the load that came next",
         "models/marts/feedback.sql",
-        "where load_id > (select coalesce(max(load_id), 0) from {{ this }})",
-        "where load_id > (select coalesce(max(load_id), 0) + 1 from {{ this }})",
+        "{{ changed_tasks(this, ref('stg_feedback'), 'feedback_id') }}",
+        "select feedback_id from {{ ref('stg_feedback') }}"
+        " where load_id > (select coalesce(max(load_id), 0) + 1 from {{ this }})",
         LATE,
     ),
     Mutant(
@@ -198,10 +201,31 @@ MUTANTS = (
     ),
     Mutant(
         "an erasure forgets what came after it",
-        "models/intermediate/int_attempts.sql",
-        "bool_or(event_type = 'task_erased') over whole_task as is_erased",
-        "bool_or(event_type = 'task_erased') over (partition by task_id, load_id) as is_erased",
-        LATE,
+        ERASURE,
+        '        _delete(connection, late, f"load_id < {load_id}")\n',
+        "        del late\n",
+        ERASURE_TESTS,
+    ),
+    Mutant(
+        "an erasure that is killed is thought to be done",
+        ERASURE,
+        "from ledger.erasures where not is_applied limit 1",
+        "from ledger.erasures where false limit 1",
+        ERASURE_TESTS,
+    ),
+    Mutant(
+        "a log that is older than its file is believed",
+        "ingest/orb_learning/staging/_file.py",
+        "            return not faults(connection)\n",
+        "            return True\n",
+        ("tests/python/staging/test_recovery.py",),
+    ),
+    Mutant(
+        "a restored backup brings back what was erased",
+        "ingest/orb_learning/staging/_backup.py",
+        "                _keep_erasures(connection, home)\n",
+        "",
+        ERASURE_TESTS,
     ),
     # -- publishing -------------------------------------------------------------------------
     Mutant(
