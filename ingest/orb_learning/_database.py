@@ -23,12 +23,29 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
     if "?" in str(path):  # DuckDB puts the name of its write-ahead log in front of it
         raise HomeError(f"DuckDB cannot use {path}: rename what has a question mark in its name")
     try:
+        if not read_only and not path.exists():
+            _create(path)
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:
         raise explained(error, path) from error
+    except OSError as error:
+        raise HomeError(f"cannot make {path}: {error.strerror}") from error
     if not read_only:
         path.chmod(0o600)
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty database that is whole from its first moment.
+
+    DuckDB begins a file with three writes, and never opens one that was left between them.
+    """
+    import duckdb
+
+    fresh = path.with_name(f".{path.name}-new")
+    fresh.unlink(missing_ok=True)
+    duckdb.connect(str(fresh)).close()
+    fresh.replace(path)
 
 
 def literal(text: str | Path) -> str:
