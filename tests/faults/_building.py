@@ -262,7 +262,9 @@ def _damage(home: Home, kind: str, chance: random.Random) -> None:
             data[at] ^= 0xFF
         home.warehouse.write_bytes(data)
     elif kind == "truncate":
-        os.truncate(home.warehouse, chance.randrange(home.warehouse.stat().st_size))
+        size = home.warehouse.stat().st_size
+        # The first three are what a kill among DuckDB's first writes leaves.
+        os.truncate(home.warehouse, chance.choice((0, 4096, 8192, chance.randrange(size))))
     elif kind == "garbage":
         home.warehouse.write_bytes(chance.randbytes(50_000))
     elif kind == "delete":

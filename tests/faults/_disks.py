@@ -74,16 +74,16 @@ class Ballast:
 
 
 CHANGES = (
-    "write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,"
-    "symlink,symlinkat,mkdir,mkdirat,chmod,fchmod,fchmodat"
+    *("pwrite64", "pwrite64", "write", "fsync,fdatasync", "ftruncate"),
+    *("rename,renameat,renameat2", "unlink,unlinkat", "symlink,symlinkat", "chmod,fchmod,fchmodat"),
 )
 """System calls that change something on a disk."""
 
 
 def killed_at_a_call(work: Callable[[], Any], chance: random.Random, folder: Path) -> Ended:
     """Run work and kill it as it enters some system call that would change something."""
-    when = str(int(2 ** chance.uniform(0, 9)))
-    return injected(work, CHANGES, "signal=SIGKILL", when, folder)[0]
+    when = str(int(2 ** chance.uniform(0, 5)))
+    return injected(work, chance.choice(CHANGES), "signal=SIGKILL", when, folder)[0]
 
 
 def injected(

@@ -34,6 +34,7 @@ def prepare(home: Home) -> None:
     """Make a home with one load, ready to publish."""
     write_segment(home, "one.jsonl", [pool_line(new_uuid(random.Random(0)))])
     load(home)
+    duckdb.connect(str(home.warehouse)).close()
 
 
 def publish_run(home: Home, run: int, rows: int = 300) -> str:

@@ -13,7 +13,7 @@ from orb_learning.home import Home
 from orb_learning.staging import load
 
 from . import _publishing
-from ._disks import no_injection, no_mounts
+from ._disks import injected, no_injection, no_mounts
 from ._homes import audit, new_uuid, pool_line, settle, warm_up, write_segment
 from ._processes import Child, Pace, call
 from ._result import Result
@@ -154,3 +154,21 @@ def test_a_random_kill_hits_within_the_work() -> None:
     for _ in range(20):
         hits += pace.kill_at_random("sum", lambda: [abs(n) for n in range(2000)], chance).is_killed
     assert hits > 10
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_first_load_killed_at_any_write_is_healed_by_the_next(
+    tmp_path: Path, number: int
+) -> None:
+    if no_injection():
+        pytest.skip(no_injection())
+    home = Home(tmp_path / "home")
+    write_segment(home, "a.jsonl", [pool_line(event) for event in EVENTS])
+
+    ended, _ = injected(lambda: load(home), "pwrite64", "signal=SIGKILL", str(number), tmp_path)
+
+    assert ended.is_killed
+    result = Result()
+    settle(result, "the next load", lambda: load(home))
+    audit(result, home, set(EVENTS), "after the kill", also=set())
+    assert result.is_good, result
