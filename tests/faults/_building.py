@@ -29,7 +29,7 @@ POINTS = ("load.committed", "refresh.loaded", "refresh.built", *_faults.POINTS[9
 
 TEMPLATE_TASKS = frozenset(UUID(int=number, version=4) for number in range(1, 31))
 
-pace = Pace()
+pace = Pace(run=2000)
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
@@ -119,7 +119,7 @@ def killed_run(warehouse: Warehouse, chance: random.Random, result: Result, *, e
 
         ended = Child(work).wait()
     else:
-        ended = pace.kill_at_random("run", warehouse.run, chance, every=500)
+        ended = pace.kill_at_random("run", warehouse.run, chance, every=0)
     _count(ended, result, where)
     return where
 
