@@ -37,6 +37,18 @@ MAX_LOAD_LINES = 200_000
 """Lines one load may take; a longer backlog becomes several loads, each a transaction."""
 
 _CHUNK_ROWS = 10_000
+_CHUNK_BYTES = 8 * 1024 * 1024
+
+_QUARANTINE = {
+    "quarantine_id": "UUID",
+    "segment": "VARCHAR",
+    "byte_offset": "BIGINT",
+    "byte_length": "BIGINT",
+    "claimed_type": "VARCHAR",
+    "reason": "VARCHAR",
+    "line": "VARCHAR",
+    "captured_at": "TIMESTAMP",
+}
 
 Spelled = tuple[str, bytes]
 
@@ -427,6 +439,8 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
         for row in connection.execute("select quarantine_id from ledger.quarantine").fetchall()
     }
     _erasure.note_late_lines(connection, [refusal.stored for refusal in batch.refusals])
+    rows: list[dict[str, object]] = []
+    waiting = 0
     for refusal in batch.refusals:
         progress = batch.segments[refusal.segment]
         if refusal.quarantine_id in known:
@@ -434,20 +448,48 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> No
             continue
         known.add(refusal.quarantine_id)
         progress.quarantined += 1
-        connection.execute(
-            "insert into ledger.quarantine values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                refusal.quarantine_id,
-                batch.load_id,
-                progress.name,
-                refusal.line.offset,
-                refusal.line.length,
-                refusal.claimed_type,
-                refusal.reason,
-                refusal.stored,
-                refusal.captured_at,
-            ],
+        stored = refusal.stored
+        rows.append(
+            {
+                "quarantine_id": str(refusal.quarantine_id),
+                "segment": progress.name,
+                "byte_offset": refusal.line.offset,
+                "byte_length": refusal.line.length,
+                # In hex, for they may hold what JSON cannot.
+                "claimed_type": _hex(refusal.claimed_type),
+                "reason": _hex(refusal.reason),
+                "line": stored.hex(),
+                "captured_at": refusal.captured_at and refusal.captured_at.isoformat(),
+            }
         )
+        waiting += len(stored)
+        if waiting > _CHUNK_BYTES:
+            _insert_quarantined(connection, batch.load_id, rows)
+            rows, waiting = [], 0
+    if rows:
+        _insert_quarantined(connection, batch.load_id, rows)
+
+
+def _hex(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "replace").hex()
+
+
+def _insert_quarantined(
+    connection: duckdb.DuckDBPyConnection, load_id: int, rows: list[dict[str, object]]
+) -> None:
+    connection.execute(
+        f"""
+        insert into ledger.quarantine
+        select
+            quarantine_id, {load_id}, segment, byte_offset, byte_length,
+            decode(unhex(claimed_type)), decode(unhex(reason)), unhex(line), captured_at
+        from (
+            select unnest(item)
+            from (select unnest(from_json_strict($rows, $shape)) as item) as items
+        ) as refused
+        """,
+        {"rows": json.dumps(rows), "shape": json.dumps([_QUARANTINE])},
+    )
 
 
 def _note_load(connection: duckdb.DuckDBPyConnection, report: LoadReport) -> None:
