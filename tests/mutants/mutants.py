@@ -74,8 +74,8 @@ MUTANTS = (
     Mutant(
         "a refused line is counted and not kept",
         LOADER,
-        "        progress.quarantined += 1\n        connection.execute(\n",
-        "        progress.quarantined += 1\n        continue\n        connection.execute(\n",
+        "    if rows:\n        _insert_quarantined(",
+        "    if False:\n        _insert_quarantined(",
         STAGING_TESTS,
     ),
     Mutant(
