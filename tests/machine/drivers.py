@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from unittest.mock import patch
 
 import duckdb
 
@@ -20,7 +19,7 @@ from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current, publish
 from orb_learning.refresh import Refresher
-from orb_learning.staging import _loader, load
+from orb_learning.staging import load
 
 from .strategies import NOW
 from .tables import MIN_USES, Tables, read
@@ -110,11 +109,6 @@ class _Staging:
 
     def close(self) -> None:
         self._attached.__exit__(None, None, None)
-
-
-def _attach_staging(path: Path, *, read_only: bool = False) -> Any:
-    assert not read_only
-    return _Staging(path)
 
 
 def published(home: Home) -> Tables:
@@ -246,8 +240,7 @@ class Compiled:
             self._built = {}
 
     def load(self) -> None:
-        with patch.object(_loader, "connect", _attach_staging):
-            load(self.home)
+        load(self.home)
 
     def tables(self) -> Tables:
         return self._built or published(self.home)
