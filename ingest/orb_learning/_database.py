@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,15 @@ def _create(path: Path) -> None:
     fresh.unlink(missing_ok=True)
     duckdb.connect(str(fresh)).close()
     fresh.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Force a file or directory to the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def literal(text: str | Path) -> str:

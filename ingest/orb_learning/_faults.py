@@ -1,14 +1,15 @@
 """Crash points: places where a test may end the process as `kill -9` does.
 
 `ORB_LEARNING_CRASH_AT=publish.renamed` ends the process when it first reaches that point, and
-`load.committed:3` when it reaches that one for the third time. Unset, a point costs one test of an
-empty text, and none stands in the hooks.
+`load.committed:3` when it reaches that one for the third time. Unset, a point costs a
+comparison of two texts, and none stands in the hooks.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 
 CRASH_VARIABLE = "ORB_LEARNING_CRASH_AT"
 
@@ -36,8 +37,16 @@ POINTS = (
 )
 """Every point there is, in the order in which a refresh reaches them."""
 
-_at = ""
-_passes_left = 0
+
+@dataclass(slots=True)
+class _Death:
+    """Where this process dies: at the last of so many passes of a point."""
+
+    point: str = ""
+    passes_left: int = 0
+
+
+_death = _Death()
 
 
 def arm(where: str) -> None:
@@ -46,19 +55,17 @@ def arm(where: str) -> None:
     Raises:
         ValueError: there is no such point.
     """
-    global _at, _passes_left  # one process has one death
     point, _, count = where.partition(":")
     if point and point not in POINTS:
         raise ValueError(f"{CRASH_VARIABLE} names no crash point: {point!r}")
-    _at, _passes_left = point, int(count or 1)
+    _death.point, _death.passes_left = point, int(count or 1)
 
 
 def crash_point(name: str) -> None:
     """Die here if a test wants it."""
-    global _passes_left  # noqa: PLW0603  # see arm
-    if _at and name == _at:
-        _passes_left -= 1
-        if not _passes_left:
+    if _death.point == name:
+        _death.passes_left -= 1
+        if not _death.passes_left:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

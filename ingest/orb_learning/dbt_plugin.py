@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     from dbt.adapters.duckdb.utils import TargetConfig
 
 LOADING_COMMANDS = ("run", "build")
-DAMAGE = (
-    "Corrupt database file",
-    "checksum",
-    "database has been invalidated",
-    "Failed to load metadata pointer",
-)
+DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metadata pointer")
 """What DuckDB says of a file whose blocks are damaged."""
 
 DONE = {"success", "pass", "warn", "no-op"}

@@ -440,6 +440,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
 }
 """The kinds of event that have a raw table, by name."""
 
+TASK_EVENT_TYPES = tuple(name for name, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
+"""Those of them that are about one task."""
+
 
 def parse_line(line: bytes) -> Event:
     """Return the event that one line of JSON spells.

@@ -121,16 +121,6 @@ class Home:
                 f"make it writable or point {HOME_VARIABLE} elsewhere"
             )
 
-    def size(self) -> int:
-        """Return the bytes of everything in the home."""
-        total = 0
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    found = (Path(folder) / name).lstat()
-                    total += found.st_size if stat.S_ISREG(found.st_mode) else 0
-        return total
-
     @contextlib.contextmanager
     def locked(self, timeout_seconds: float | None = None) -> Iterator[None]:
         """Hold the lock that every writer of staging, warehouse and publication holds.
@@ -192,6 +182,18 @@ class Home:
             return f"process {int(self.lock_holder.read_text())}"
         except (OSError, ValueError):
             return "another process"
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a directory; links count nothing."""
+    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    size = 0
+    for file in (path, *inside):
+        # What another process removes meanwhile has no size.
+        with contextlib.suppress(FileNotFoundError):
+            found = file.lstat()
+            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size
 
 
 def refuse_if_others_may_write(root: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import secrets
 import shutil
@@ -19,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect
+from orb_learning._database import connect, sync
 from orb_learning._faults import crash_point
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError, NotPublishedError, RefreshError
@@ -107,12 +106,12 @@ def publish(
         crash_point("publish.verified")
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\n")
         for file in making.iterdir():
-            _sync(file)
+            sync(file)
             file.chmod(0o400)
-        _sync(making)
+        sync(making)
         crash_point("publish.synced")
         making.rename(home.published / identity)
-        _sync(home.published)
+        sync(home.published)
         crash_point("publish.renamed")
         _swap(home, identity)
         crash_point("publish.swapped")
@@ -212,22 +211,14 @@ def _swap(home: Home, identity: str) -> None:
         _replace_link(home.learning_db, target)
     _replace_link(home.current, identity)
     crash_point("publish.current")
-    _sync(home.published)
-    _sync(home.root)
+    sync(home.published)
+    sync(home.root)
 
 
 def _replace_link(link: Path, target: str | Path) -> None:
     fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
     fresh.symlink_to(target)
     fresh.replace(link)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def delete_older(home: Home) -> int:

@@ -129,10 +129,12 @@ class Refresher:
                 outcome = runner.invoke([*arguments, *options])
             finally:
                 DuckDBConnectionManager.close_all_connections()
-                # After an ATTACH that failed only a cycle of garbage still holds the warehouse.
-                gc.collect()
         if not outcome.success:
-            raise RefreshError(_why(outcome))
+            why = _why(outcome)
+            del outcome, runner
+            # After an ATTACH that failed only a cycle of garbage still holds the warehouse.
+            gc.collect()
+            raise RefreshError(why)
         return outcome.result
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, NotPublishedError
-from orb_learning.home import Home
+from orb_learning.home import Home, size_of
 from orb_learning.publication import Publication, current
 from orb_learning.staging._file import with_remedy
 from orb_learning.staging._segments import open_segment, segment_names
@@ -50,11 +47,11 @@ def read_status(home: Home) -> Status:
     with suppress(NotPublishedError):
         publication = current(home)
     sizes = {
-        "spool": _size(home.spool),
-        "staging": _size(home.staging),
-        "warehouse": _size(home.warehouse),
-        "embeddings": _size(home.embeddings),
-        "published": _size(home.published),
+        "spool": size_of(home.spool),
+        "staging": size_of(home.staging),
+        "warehouse": size_of(home.warehouse),
+        "embeddings": size_of(home.embeddings),
+        "published": size_of(home.published),
     }
     positions: dict[str, int] = {}
     load_id, load_at, loaded, quarantined = 0, None, 0, 0
@@ -103,14 +100,3 @@ def _pending(home: Home, positions: dict[str, int]) -> int:
             finally:
                 segment.close()
     return lines
-
-
-def _size(path: Path) -> int:
-    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    size = 0
-    for file in (path, *inside):
-        # What another process removes meanwhile has no size.
-        with suppress(FileNotFoundError):
-            found = file.lstat()
-            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return size

@@ -202,8 +202,8 @@ MUTANTS = (
     Mutant(
         "an erasure forgets what came after it",
         ERASURE,
-        '        _delete(connection, late, f"load_id < {load_id}")\n',
-        "        del late\n",
+        '        _delete(connection, f"load_id = {load_id}", f"load_id < {load_id}")\n',
+        "        pass\n",
         ERASURE_TESTS,
     ),
     Mutant(
@@ -249,24 +249,24 @@ MUTANTS = (
         crash_point("publish.verified")
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
         for file in making.iterdir():
-            _sync(file)
+            sync(file)
             file.chmod(0o400)
-        _sync(making)
+        sync(making)
         crash_point("publish.synced")
         making.rename(home.published / identity)
-        _sync(home.published)
+        sync(home.published)
         crash_point("publish.renamed")
         _swap(home, identity)
         crash_point("publish.swapped")
 """,
         """        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
         for file in making.iterdir():
-            _sync(file)
+            sync(file)
             file.chmod(0o400)
-        _sync(making)
+        sync(making)
         crash_point("publish.synced")
         making.rename(home.published / identity)
-        _sync(home.published)
+        sync(home.published)
         crash_point("publish.renamed")
         _swap(home, identity)
         crash_point("publish.swapped")
@@ -277,9 +277,9 @@ MUTANTS = (
     Mutant(
         "a publication is renamed before its files are synced",
         PUBLICATION,
-        """            _sync(file)
+        """            sync(file)
             file.chmod(0o400)
-        _sync(making)
+        sync(making)
         crash_point("publish.synced")
         making.rename(home.published / identity)
 """,
@@ -287,8 +287,8 @@ MUTANTS = (
         crash_point("publish.synced")
         making.rename(home.published / identity)
         for file in (home.published / identity).iterdir():
-            _sync(file)
-        _sync(home.published / identity)
+            sync(file)
+        sync(home.published / identity)
 """,
         (*PUBLICATION_TESTS, "-k", "on_disk_before"),
     ),

@@ -6,15 +6,15 @@ import logging
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orb_learning._database import connect
+from orb_learning._database import connect, sync
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError, MigrationError, OrbLearningError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._erasure import erase_all_rows
-from orb_learning.staging._file import copy_database, drop_warehouse, faults, sync, verify
+from orb_learning.staging._file import copy_database, drop_warehouse, faults, verify
 from orb_learning.staging._loader import load
 
 if TYPE_CHECKING:
@@ -188,7 +188,9 @@ def _erasures_of(path: Path) -> list[tuple[str, str]]:
         return []
 
 
-def _described(connection: Any, path: Path) -> Backup:
+def _described(connection: duckdb.DuckDBPyConnection, path: Path) -> Backup:
+    import duckdb
+
     try:
         ((load_id, events),) = connection.execute(
             "select coalesce(max(load_id), 0), coalesce(sum(loaded), 0)"
@@ -196,6 +198,6 @@ def _described(connection: Any, path: Path) -> Backup:
             "    where table_name != 'ledger.quarantine')"
             " from ledger.loads"
         ).fetchall()
-    except Exception as error:
+    except duckdb.Error as error:
         raise MigrationError(f"{path} is no staging file of orb-learning") from error
     return Backup(path, int(load_id), int(events))

@@ -20,7 +20,7 @@ from orb_learning._database import connect, literal
 from orb_learning._faults import crash_point
 from orb_learning._types import subject_hash, task_uuid
 from orb_learning.errors import InvalidEventError, OrbLearningError
-from orb_learning.events import EVENT_TYPES, Event, TaskErased, UserErased
+from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, Event, TaskErased, UserErased
 from orb_learning.home import Home
 from orb_learning.staging._file import checkpoint, drop_warehouse, rewrite
 from orb_learning.staging._lines import ERASED
@@ -29,11 +29,10 @@ from orb_learning.staging._segments import segment_names
 if TYPE_CHECKING:
     import duckdb
 
-_TASK_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
-_USER_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "user_id" in cls.model_fields)
 
 _KEYED = re.compile(rb'"(?:task_id|task_ref|user_id)":\s*"((?:[^"\\]|\\.)*)"')
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"|\'([^\']*)\'')
+_BARE = re.compile(rb"[^\s\"'\\,;:(){}\[\]<>=]+")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 logger = logging.getLogger("orb_learning.staging")
@@ -113,15 +112,14 @@ def erase_rows(connection: duckdb.DuckDBPyConnection, load_id: int) -> None:
         "select count(*), count(*) filter (where load_id = ?) from ledger.erasures", [load_id]
     ).fetchall()
     if known:
-        late = f"load_id = {load_id} and "
-        _delete(connection, late, f"load_id < {load_id}")
+        _delete(connection, f"load_id = {load_id}", f"load_id < {load_id}")
     if new:
-        _delete(connection, "", f"load_id = {load_id}")
+        _delete(connection, "true", f"load_id = {load_id}")
 
 
 def erase_all_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """Delete every raw row of every erased subject, and mark all erasures as not yet applied."""
-    _delete(connection, "", "true")
+    _delete(connection, "true", "true")
     connection.execute("update ledger.erasures set is_applied = false")
 
 
@@ -192,7 +190,7 @@ def mentions(text: bytes, hashes: frozenset[str], *, is_broken: bool) -> bool:
     Args:
         text: a line of a segment, or what stands in quarantine.
         hashes: what `subject_hash` gives for each subject.
-        is_broken: the line is no event, so that any quoted text in it may be an id.
+        is_broken: the line is no event, so that any word or quoted text in it may be an id.
     """
     # An event that a hook refused stands as text within the text of its line.
     return any(
@@ -202,19 +200,26 @@ def mentions(text: bytes, hashes: frozenset[str], *, is_broken: bool) -> bool:
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> None:
-    chosen = f"select subject_hash from ledger.erasures where {erasures}"
-    ids = {kind: ["task", "sha256(cast(task_id as varchar))"] for kind in _TASK_TABLES}
-    for kind in EVENT_TYPES:
-        user = "sha256(json_extract_string(metadata, '$.user_id'))"
-        found = [f"({user} in ({chosen} and subject = 'user'))"]
-        if kind in _USER_TABLES:
-            found.append(f"(sha256(user_id) in ({chosen} and subject = 'user'))")
-        if kind in ids:
-            found.append(f"({ids[kind][1]} in ({chosen} and subject = 'task'))")
-        # A comparison with null would keep a row; what is null names nobody.
-        condition = " or ".join(f"coalesce({one}, false)" for one in found)
+    """Delete the raw rows of subjects, and note how many there were.
+
+    Args:
+        connection: staging, within a transaction.
+        rows: a condition in SQL on the rows to look at.
+        erasures: a condition in SQL on the erasures to look for.
+    """
+    for kind, cls in EVENT_TYPES.items():
+        ids = [("user", "json_extract_string(metadata, '$.user_id')")]
+        if "user_id" in cls.model_fields:
+            ids.append(("user", "user_id"))
+        if kind in TASK_EVENT_TYPES:
+            ids.append(("task", "cast(task_id as varchar)"))
+        names_one = " or ".join(
+            f"sha256({spelled}) in (select subject_hash from ledger.erasures"
+            f" where subject = '{subject}' and ({erasures}))"
+            for subject, spelled in ids
+        )
         ((count,),) = connection.execute(
-            f"delete from raw.{kind} where {rows}({condition})"
+            f"delete from raw.{kind} where ({rows}) and ({names_one})"
         ).fetchall()
         if count:
             connection.execute(
@@ -228,6 +233,9 @@ def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> 
 def _tokens(text: bytes, is_broken: bool) -> Iterator[str]:
     for match in _UUID.finditer(text):
         yield match[0].decode()
+    if is_broken:
+        for match in _BARE.finditer(text):
+            yield match[0].decode("utf-8", "replace").rstrip(".!?")
     for match in (_QUOTED if is_broken else _KEYED).finditer(text):
         token = next(group for group in match.groups() if group is not None)
         yield _unescaped(token)

@@ -8,14 +8,13 @@ the ledger then says that its lines are not loaded, and the next load reads them
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, literal
+from orb_learning._database import connect, literal, sync
 from orb_learning._types import utc_now
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.home import Home
@@ -182,15 +181,6 @@ def copy_database(source: Path, target: Path, *statements: str) -> None:
             raise HomeError(f"cannot copy {source} to {target}: {reason}") from error
     target.chmod(0o600)
     sync(target)
-
-
-def sync(path: Path) -> None:
-    """Force a file or directory to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def drop_warehouse(home: Home) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError
-from orb_learning.events import EVENT_TYPES
-from orb_learning.home import Home
+from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
+from orb_learning.home import Home, size_of
 from orb_learning.staging._file import checkpoint, drop_warehouse, open_staging, rewrite
 from orb_learning.staging._loader import load
 from orb_learning.staging._segments import open_segment, segment_names
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 REWRITE_ABOVE = 0.2
 """A staging file that loses more than this share of its rows is written anew."""
 
-_TASK_TABLES = tuple(kind for kind, cls in EVENT_TYPES.items() if "task_id" in cls.model_fields)
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -90,7 +89,7 @@ def prune(
     day = today or utc_now().date()
     with home.locked():
         load(home)
-        before = home.size()
+        before = size_of(home.root)
         with open_staging(home) as connection:
             with _transaction(connection):
                 rows = _remove_old_rows(connection, day - timedelta(days=raw_days))
@@ -105,7 +104,7 @@ def prune(
             rewrite(home)  # DuckDB gives no space back that deletes leave between other rows
         segments = _delete_segments(home, done, day - timedelta(days=segment_days))
         publications = delete_older(home)
-        freed = before - home.size()
+        freed = before - size_of(home.root)
     return PruneReport(rows, floor, segments, publications, max(freed, 0))
 
 
@@ -122,7 +121,7 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> dict[str, int]:
     events = " union all ".join(
-        f"select task_id, occurred_at from raw.{kind}" for kind in _TASK_TABLES
+        f"select task_id, occurred_at from raw.{kind}" for kind in TASK_EVENT_TYPES
     )
     connection.execute(
         f"""
@@ -134,7 +133,7 @@ def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> 
         """,
         {"first_day": first_day},
     )
-    conditions = dict.fromkeys(_TASK_TABLES, "task_id in (select task_id from old_tasks)")
+    conditions = dict.fromkeys(TASK_EVENT_TYPES, "task_id in (select task_id from old_tasks)")
     closed = (
         "pool_id in (select pool_id from raw.pool_closed group by pool_id"
         f" having cast(max(occurred_at) as date) < date '{first_day}')"

@@ -9,6 +9,7 @@ from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._backup import backup_as_it_is
 from orb_learning.staging._file import drop_warehouse, open_staging_file
+from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import Migration
 
 
@@ -47,6 +48,8 @@ def migrate_down(home: Home, to: int, *, is_plan: bool = False) -> MigrationRepo
             doomed = _migrations.downgrade(connection, to, is_plan=True)
         if is_plan or not doomed:
             return MigrationReport([], doomed)
+        if not migrate_up(home, is_plan=True).applied:
+            load(home)  # so that a tombstone that was given is in force
         saved = backup_as_it_is(home)
         with open_staging_file(home) as connection:
             doomed = _migrations.downgrade(connection, to)

@@ -23,7 +23,15 @@ from orb_learning.events import (
     TaskErased,
     UserErased,
 )
-from orb_learning.staging import _erasure, backup, load, request_erasure, restore
+from orb_learning.staging import (
+    _erasure,
+    backup,
+    load,
+    migrate_down,
+    migrate_up,
+    request_erasure,
+    restore,
+)
 from orb_learning.staging._lines import ERASED
 
 GONE = UUID("9d3a1c52-4f9b-4a9e-8f7e-0c5d4e2b1a00")
@@ -330,3 +338,21 @@ def test_ids_are_found_however_a_line_spells_them():
         (b"'" + b"a" * 2000 + b"'", True, False),
     ):
         assert _erasure.mentions(line, hashes, is_broken=is_broken) is is_found, line
+
+
+def test_going_down_and_up_again_forgets_no_erasure(home, spool, staging, gone_from):
+    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"), b"no json: maria")
+    staging.load()
+    request_erasure(home, tasks=[str(GONE)], users=["maria"])
+
+    saved = migrate_down(home, 1).backup
+    migrate_up(home)
+    spool.write("b.jsonl", *events(GONE, SECRET, 1), events(KEPT, "late words")[2])
+    staging.load()
+
+    gone_from()
+    assert saved is not None
+    assert "maria" not in everything_in(home), "not in the backup either"
+    assert staging.query("select task_hash from raw.task_erased") == [(subject_hash(str(GONE)),)]
+    assert staging.query("select user_hash from raw.user_erased") == [(subject_hash("maria"),)]
+    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]

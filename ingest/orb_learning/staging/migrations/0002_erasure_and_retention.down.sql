@@ -1,4 +1,5 @@
--- The hash cannot be turned back into the id; the id's place is taken by a part of the hash.
+-- The hash cannot be turned back into the id: a part of it takes the id's place, and all of it goes
+-- to the metadata, where an upgrade finds it again. Rows removed are no longer accounted for.
 alter table raw.task_erased rename to task_erased_by_hash;
 
 create table raw.task_erased (
@@ -19,12 +20,24 @@ select
     schema_version,
     occurred_at,
     captured_at,
-    metadata,
+    json_object('task_hash', task_hash),
     cast(substr(task_hash, 1, 32) as uuid),
     reason,
     event_hash,
     load_id
-from raw.task_erased_by_hash;
+from raw.task_erased_by_hash
+union all
+select
+    event_id,
+    schema_version,
+    occurred_at,
+    captured_at,
+    json_object('user_hash', user_hash),
+    cast(substr(user_hash, 1, 32) as uuid),
+    reason,
+    event_hash,
+    load_id
+from raw.user_erased;
 
 drop table raw.task_erased_by_hash;
 drop table raw.user_erased;
