@@ -79,7 +79,7 @@ def _engine(process: int) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def attached(*, is_written: bool = False, **files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def attached(**files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection with databases attached, by name; the first is its own, to be written.
 
     `staging`, and a name that begins with `read_`, is read only.
@@ -88,8 +88,7 @@ def attached(*, is_written: bool = False, **files: Path) -> Iterator[duckdb.Duck
     names = list(files)
     try:
         for name, path in files.items():
-            is_read = name.startswith("read_") or (name == "staging" and not is_written)
-            mode = " (read_only)" if is_read else ""
+            mode = " (read_only)" if name == "staging" or name.startswith("read_") else ""
             cursor.execute(f"attach '{path}' as {name}{mode}")
         cursor.execute(f"use {names[0]}")
         yield cursor
@@ -98,17 +97,6 @@ def attached(*, is_written: bool = False, **files: Path) -> Iterator[duckdb.Duck
         for name in names:
             cursor.execute(f"detach database if exists {name}")
         cursor.close()
-
-
-class _Staging:
-    """Staging as the loader opens it, attached and not opened."""
-
-    def __init__(self, path: Path) -> None:
-        self._attached = attached(staging=path, is_written=True)
-        self.execute = self._attached.__enter__().execute
-
-    def close(self) -> None:
-        self._attached.__exit__(None, None, None)
 
 
 def published(home: Home) -> Tables:
@@ -143,13 +131,23 @@ def record(root: Path, parsed: Refresher) -> Recorded:
     dbt = Dbt(root, parsed)
     runs = []
     for _ in range(2):
-        seen: list[tuple[int, str]] = []
-        with _watched(lambda cursor, sql, seen=seen: seen.append((cursor, sql))):  # type: ignore[misc]
+        seen = _Seen()
+        with _watched(seen.note):
             dbt.run()
-        runs.append(_by_model(seen))
+        runs.append(_by_model(seen.statements))
     schemas = sorted({sql for sql in runs[0].pop("", []) if sql.startswith("create schema")})
     runs[1].pop("", None)
     return Recorded(runs[0], runs[1], schemas)
+
+
+class _Seen:
+    """Statements in their order, each with the cursor that executed it."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[int, str]] = []
+
+    def note(self, cursor: int, sql: str) -> None:
+        self.statements.append((cursor, sql))
 
 
 def _by_model(seen: list[tuple[int, str]]) -> Statements:
