@@ -24,6 +24,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 HANG_SECONDS = 120.0
@@ -31,7 +32,11 @@ HANG_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: with a value, with an error, killed, or not at all."""
+    """How a child ended: with a value, with an error, killed, or not at all.
+
+    Attributes:
+        peak_mb: mebibytes it took at most, beyond what it was forked with.
+    """
 
     value: Any = None
     error: str = ""
@@ -57,6 +62,7 @@ class Child:
         fcntl.fcntl(tell, fcntl.F_SETPIPE_SZ, 4096)
         sys.stdout.flush()
         sys.stderr.flush()
+        self._inherited_mb = _resident_mb()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
@@ -123,7 +129,12 @@ class Child:
             return False, 0.0
         self.is_ended = True
         _, status, usage = os.wait4(self.pid, 0)
-        return os.WIFSIGNALED(status), usage.ru_maxrss / 1024
+        return os.WIFSIGNALED(status), usage.ru_maxrss / 1024 - self._inherited_mb
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def call(work: Callable[[], Any], seconds: float = HANG_SECONDS) -> Ended:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from orb_learning._database import connect, sync
 from orb_learning._types import utc_now
-from orb_learning.errors import HomeError, MigrationError, OrbLearningError
+from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._erasure import erase_all_rows
-from orb_learning.staging._file import copy_database, drop_warehouse, faults, verify
+from orb_learning.staging._file import Contents, copy_database, drop_warehouse, faults, verify
 from orb_learning.staging._loader import load
 
 if TYPE_CHECKING:
@@ -87,10 +87,11 @@ def restore(home: Home, source: Path | None = None) -> Backup:
 
     chosen = source or _newest(home.backups)
     with home.locked():
-        verify(chosen)
+        held = verify(chosen)
         fresh = home.root / f".{home.staging.name}-{secrets.token_hex(4)}"
         try:
             copy_database(chosen, fresh)
+            _refuse_unless_equal(held, verify(fresh), fresh)
             with connect(fresh) as connection:
                 _migrations.upgrade(connection)
                 _keep_erasures(connection, home)
@@ -120,7 +121,7 @@ def _copy(home: Home, folder: Path) -> tuple[Path, Path]:
     making = folder / f".{target.name}"
     try:
         copy_database(home.staging, making)
-        verify(making)
+        _refuse_unless_equal(verify(home.staging), verify(making), making)
     except (OSError, OrbLearningError):
         for left in (making, making.with_name(f"{making.name}.wal")):
             left.unlink(missing_ok=True)
@@ -135,6 +136,12 @@ def _finish(making: Path, target: Path) -> None:
     except OSError as error:
         making.unlink(missing_ok=True)
         raise HomeError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _refuse_unless_equal(held: Contents, copied: Contents, path: Path) -> None:
+    wrong = sorted(name for name in held if held[name] != copied.get(name))
+    if wrong:
+        raise HomeError(f"{path} does not hold what was copied into its {wrong[0]}; try again")
 
 
 def _newest(folder: Path) -> Path:
@@ -189,15 +196,10 @@ def _erasures_of(path: Path) -> list[tuple[str, str]]:
 
 
 def _described(connection: duckdb.DuckDBPyConnection, path: Path) -> Backup:
-    import duckdb
-
-    try:
-        ((load_id, events),) = connection.execute(
-            "select coalesce(max(load_id), 0), coalesce(sum(loaded), 0)"
-            " - (select coalesce(sum(row_count), 0) from ledger.removals"
-            "    where table_name != 'ledger.quarantine')"
-            " from ledger.loads"
-        ).fetchall()
-    except duckdb.Error as error:
-        raise MigrationError(f"{path} is no staging file of orb-learning") from error
+    ((load_id, events),) = connection.execute(
+        "select coalesce(max(load_id), 0), coalesce(sum(loaded), 0)"
+        " - (select coalesce(sum(row_count), 0) from ledger.removals"
+        "    where table_name != 'ledger.quarantine')"
+        " from ledger.loads"
+    ).fetchall()
     return Backup(path, int(load_id), int(events))

@@ -271,11 +271,12 @@ def _blank_segment(
     hashes: frozenset[str],
     broken: list[tuple[int, int]],
 ) -> None:
+    if not read_to:
+        return  # what is not loaded yet is erased by the load that reads it
     try:
         fd = os.open(home.spool / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if read_to:
-            logger.warning("cannot erase from segment %s: %s", name, error.strerror)
+        logger.warning("cannot erase from segment %s: %s", name, error.strerror)
         return
     try:
         places = list(broken)

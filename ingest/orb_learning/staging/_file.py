@@ -23,6 +23,8 @@ from orb_learning.staging import _migrations
 if TYPE_CHECKING:
     import duckdb
 
+Contents = dict[str, tuple[int, int | None]]
+
 REMEDY = "run `orb-learning restore`"
 
 logger = logging.getLogger("orb_learning.staging")
@@ -105,21 +107,30 @@ def faults(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return found
 
 
-def verify(path: Path) -> None:
-    """Check a staging file, or a copy of one, by reading it back.
+def verify(path: Path) -> Contents:
+    """Check a closed staging file, or a copy of one, by reading all of it back.
+
+    Returns:
+        what each table holds: its rows, and a hash of them in any order.
 
     Raises:
-        HomeError: it contradicts itself, or cannot be read.
+        HomeError: it contradicts itself, or a part of it cannot be read.
     """
     import duckdb
 
+    contents: Contents = {}
     with connect(path, read_only=True) as connection:
         try:
             wrong = faults(connection)
+            for (table,) in connection.execute(_TABLES).fetchall():
+                (contents[table],) = connection.execute(
+                    f"select count(*), bit_xor(hash(held)) from {table} as held"
+                ).fetchall()
         except duckdb.Error as error:
             wrong = [str(error).partition("\n")[0]]
     if wrong:
         raise HomeError(f"{path} is damaged: {wrong[0]}; {REMEDY}")
+    return contents
 
 
 def checkpoint(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
@@ -207,7 +218,8 @@ def settle_warehouse(home: Home) -> None:
     except BusyError:
         raise
     except HomeError as error:
-        logger.warning("%s; it is built anew", error)
+        # Its text: who keeps the record would keep dbt's frames and the connection in them.
+        logger.warning("%s; it is built anew", str(error))
         drop_warehouse(home)
 
 

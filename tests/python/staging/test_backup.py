@@ -141,7 +141,7 @@ def test_a_disk_that_fails_during_the_copy_leaves_nothing(home, spool, pool, mon
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_backup, "verify", fail)
+    monkeypatch.setattr(_backup, "copy_database", fail)
     with pytest.raises(OSError, match="No space left"):
         backup(home)
     assert list(home.backups.iterdir()) == []
@@ -161,6 +161,21 @@ def test_a_backup_whose_restoring_fails_changes_nothing(home, saved, staging, mo
     with pytest.raises(HomeError, match="something is off; take another backup"):
         restore(home)
     assert home.staging.read_bytes() == before
+
+
+def test_a_copy_that_differs_from_its_source_does_not_count(home, spool, pool, monkeypatch):
+    spool.write("a.jsonl", pool(1), pool(2))
+    copy = _backup.copy_database
+
+    def change(source: Path, target: Path) -> None:
+        copy(
+            source, target, "update raw.pool_created set pool_id = 'other' where pool_type is null"
+        )
+
+    monkeypatch.setattr(_backup, "copy_database", change)
+    with pytest.raises(HomeError, match=r"does not hold what was copied into its raw.pool_created"):
+        backup(home)
+    assert list(home.backups.iterdir()) == []
 
 
 def test_erasures_of_an_unreadable_file_are_said_to_be_lost(home, saved, caplog):

@@ -347,3 +347,11 @@ def test_a_line_spelled_in_another_way_is_read_as_the_same_event(values_of, data
 
 
 INDENTS = st.sampled_from([None, 0, 3])
+
+
+def test_many_large_bad_lines_are_kept_whole(spool, staging):
+    lines = [b'{"number": %d, "text": "%s' % (number, b"x" * 250_000) for number in range(40)]
+    spool.write("a.jsonl", *lines)
+    assert staging.load().quarantined == 40
+    kept = staging.query("select line from ledger.quarantine order by byte_offset")
+    assert [bytes(line) for (line,) in kept] == lines

@@ -297,6 +297,16 @@ def test_a_line_that_cannot_be_blanked_is_said(home, spool, staging, caplog):
     assert any("cannot erase from segment a.jsonl" in line for line in caplog.messages)
 
 
+def test_a_segment_that_became_shorter_is_blanked_as_far_as_it_goes(home, spool, staging):
+    path = spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"))
+    staging.load()
+    path.write_bytes(path.read_bytes()[:700])
+    spool.write("b.jsonl", TaskErased.of(GONE))
+    staging.load()
+    assert SECRET.encode() not in path.read_bytes()
+    assert len(path.read_bytes()) == 700
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

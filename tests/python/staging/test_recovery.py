@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+from hashlib import sha512
 from typing import Any
 
 import duckdb
@@ -138,6 +139,24 @@ def test_a_flipped_block_is_found_by_reading_it_back(home, spool, pool, staging)
         data[position + 100] ^= 0xFF
     home.staging.write_bytes(data)
     with pytest.raises(HomeError):
+        _file.verify(home.staging)
+
+
+def test_one_damaged_block_of_rows_is_found_by_reading_it_back(home, spool, pool, staging):
+    def text(number: int) -> str:
+        return "".join(sha512(b"%d %d" % (number, part)).hexdigest() for part in range(5))
+
+    spool.write(
+        "a.jsonl", *(pool(number, metadata={"text": text(number)}) for number in range(8000))
+    )
+    staging.load()
+    data = bytearray(home.staging.read_bytes())
+    data[len(data) // 2] ^= 0xFF  # among the rows, so that the file opens as ever
+    home.staging.write_bytes(data)
+    with duckdb.connect(str(home.staging), read_only=True) as connection:
+        assert connection.execute("select count(*) from raw.pool_created").fetchall() == [(8000,)]
+
+    with pytest.raises(HomeError, match=r"is damaged: .* does not match stored checksum"):
         _file.verify(home.staging)
 
 

@@ -100,6 +100,16 @@ def test_only_loaded_segments_that_are_old_are_deleted(home, spool, staging, poo
     assert len(staging.pools()) == 2  # two names are equally long
 
 
+def test_a_segment_that_grew_after_it_was_done_is_kept(home, spool, pool):
+    spool.write("a.jsonl", pool(1))
+    load(home)
+    load(home)
+    path = spool.write("a.jsonl", b"written by nobody who may")
+    os.utime(path, (days_ago(30).timestamp(),) * 2)
+    assert prune(home, today=TODAY).segments == 0
+    assert path.exists()
+
+
 def test_a_large_delete_gives_its_space_back(home, spool, staging):
     def filler(number: int) -> str:
         return "".join(sha512(b"%d %d" % (number, part)).hexdigest() for part in range(5))
