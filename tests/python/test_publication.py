@@ -409,7 +409,7 @@ def test_a_publisher_that_dies_at_any_step_leaves_a_whole_publication(
     def publish_and_die() -> None:
         with warehouse_of(home) as warehouse:
             fill(warehouse, 2)
-            for name in ("_copy", "_verify", "_sync", "_swap", "_replace_link", "_prune"):
+            for name in ("_copy", "_verify", "sync", "_swap", "_replace_link", "_prune"):
                 die_at(name)
             publish(warehouse, home, schema="main", as_of=AS_OF)
 

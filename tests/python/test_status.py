@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orb_learning import Telemetry, status
+from orb_learning import Telemetry
 from orb_learning.errors import HomeError
 from orb_learning.home import Home
 from orb_learning.publication import publish
@@ -131,7 +131,7 @@ def test_a_staging_file_that_is_no_database_is_an_error(home):
 def test_what_is_removed_while_it_is_measured_has_no_size(home, monkeypatch):
     home.create()
     gone = [(str(home.published), [], ["gone"])]
-    monkeypatch.setattr(status.os, "walk", lambda path: gone if path == home.published else [])
+    monkeypatch.setattr(os, "walk", lambda path: gone if path == home.published else [])
     assert read_status(home).sizes["published"] == 0
 
 

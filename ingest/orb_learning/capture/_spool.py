@@ -20,7 +20,7 @@ import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orb_learning.errors import HomeError, SpoolWriteError
+from orb_learning.errors import SpoolWriteError
 from orb_learning.home import refuse_if_others_may_write
 
 MAX_LINE_BYTES = 256 * 1024
@@ -36,6 +36,7 @@ RECHECK_SECONDS = 0.02
 _CREATE = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_SEGMENT = -1
+_NO_MARKS = str.maketrans("", "", "-:.")
 _NEVER = float("-inf")
 
 
@@ -120,10 +121,13 @@ class SpoolWriter:
             self._end_segment()
 
     def __del__(self) -> None:
-        # Nobody can be writing any more, so the number may go back to the system.
+        # Nobody can be writing any more, so the number may go back to the system; the finalizer of
+        # another object may yet write, to a segment of its own.
         with contextlib.suppress(Exception):
-            if self._kept_fd >= 0:
-                os.close(self._kept_fd)
+            kept = self._kept_fd
+            self._fd = self._kept_fd = _NO_SEGMENT
+            if kept >= 0:
+                os.close(kept)
 
     def _append_with_care(self, data: bytes) -> None:
         with self._lock:
@@ -175,7 +179,7 @@ class SpoolWriter:
                 os.close(fd)
                 self.written_bytes += len(data)
                 self.lines += 1
-        except (OSError, ValueError, HomeError) as error:  # ValueError: no system spells the path
+        except Exception as error:  # a full disk, or an interpreter that is half gone
             raise self._refusal(error) from error
 
     def _refusal(self, error: Exception) -> SpoolWriteError:
@@ -233,8 +237,10 @@ class SpoolWriter:
     def _open_segment(self) -> tuple[int, Path]:
         directory = self._open_directory()
         try:
-            now = datetime.now(UTC)
-            name = f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+            # Not by strftime, which imports a module: a process that ends cannot.
+            now = datetime.now(UTC).isoformat(timespec="microseconds").partition("+")[0]
+            stamp = now.translate(_NO_MARKS)
+            name = f"{stamp}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
             # A segment gets its name only once it is locked: a loader that can lock a segment
             # knows that its writer is gone.
             hidden = f".{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -295,6 +296,30 @@ def test_a_line_that_cannot_be_blanked_is_said(home, spool, staging, caplog):
         staging.load()
 
     assert any("cannot erase from segment a.jsonl" in line for line in caplog.messages)
+
+
+def test_a_segment_of_which_nothing_is_loaded_is_left_to_the_load_that_reads_it(
+    home, spool, staging
+):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    staging.load()
+    spool.write("b.jsonl", TaskErased.of(GONE))
+    half = events(GONE, SECRET, 1)[0].to_line()[:-20]
+    (home.spool / "c.jsonl").write_bytes(half)
+    with (home.spool / "c.jsonl").open() as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        staging.load()
+    assert (home.spool / "c.jsonl").read_bytes() == half
+
+
+def test_a_later_attempt_stands_for_its_whole_task(home, staging):
+    home.create()
+    with duckdb.connect(str(home.learning_db)) as published:
+        published.execute("create table executions (task_id varchar, parent_task_id varchar)")
+        published.execute("insert into executions values (?, ?)", [str(KEPT), str(GONE)])
+    request_erasure(home, tasks=[str(KEPT)])
+    staging.load()
+    assert staging.query("select subject_hash from ledger.erasures") == [(subject_hash(str(GONE)),)]
 
 
 def test_a_segment_that_became_shorter_is_blanked_as_far_as_it_goes(home, spool, staging):

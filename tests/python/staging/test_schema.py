@@ -49,6 +49,7 @@ def test_going_down_makes_a_backup_and_going_up_again_loses_no_row(built, stagin
     assert migrate_down(built, NEWEST - 1).backup is None, "there is nothing to take back"
 
     assert migrate_up(built).applied == SHIPPED[-1:]
+    assert migrate_up(built).applied == [], "there is nothing to add"
     assert staging.load().lines == 0
     assert staging.pools() == ["pool-0001"]
     assert len(staging.reasons()) == 1
