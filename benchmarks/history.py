@@ -38,8 +38,8 @@ VERBS = (  # noqa: SIM905
     "fix split rename speed-up document test revert port refactor extract inline guard"
 ).split()
 
-_RAW = """
-insert into raw.execution_recorded by name
+_EXECUTIONS = """
+create temp table executions as
 with numbered as (
     select
         i,
@@ -65,10 +65,9 @@ texts as (
 )
 
 select
-    cast(md5('event ' || i) as uuid) as event_id,
+    i,
     1 as schema_version,
-    routed_at + to_microseconds(cast(seconds * 1e6 as bigint)) as occurred_at,
-    occurred_at as captured_at,
+    routed_at + to_microseconds(cast(seconds * 1e6 as bigint)) as ended_at,
     '{"branch": "main", "run": ' || i || '}' as metadata,
     cast(md5('task ' || i) as uuid) as task_id,
     h % 10 < 8 as success,
@@ -94,19 +93,62 @@ select
     ['small', 'medium', 'large'][1 + (h // 17) % 3] as model_tier,
     ['swarm', 'hive', 'solo'][1 + (h // 19) % 3] as pool_type,
     0.5 + (h % 50) / 100 as routing_confidence,
-    cast(h % 100 as integer) as complexity_score,
-    cast(md5('hash ' || i) as uuid) as event_hash,
-    1 as load_id
+    cast(h % 100 as integer) as complexity_score
 from texts
 order by routed_at
 """
+
+_RECORDED_SHARE = 10
+"""One in so many executions came as a whole, all others as a decision and an outcome."""
+
+_ROUTING = """
+    task_type, task_description, repo, file_count, estimated_tokens, model_tier, pool_type,
+    routing_confidence, complexity_score
+"""
+
+_OUTCOME = """
+    success, duration_seconds, quality_score, actual_cost, error_type, solution_summary
+"""
+
+_EVENTS = {
+    "routing_decision": ("timestamp", f"{_ROUTING}, cost_estimate, metadata", "!= 0"),
+    "routing_outcome": ("ended_at", _OUTCOME, "!= 0"),
+    "execution_recorded": (
+        "ended_at",
+        f"timestamp, {_ROUTING}, {_OUTCOME}, cost_estimate, metadata",
+        "= 0",
+    ),
+}
+
+
+def _insert(kind: str) -> str:
+    moment, fields, share = _EVENTS[kind]
+    return f"""
+        insert into raw.{kind} by name
+        select
+            -- Ordered by time, as the hooks make them.
+            cast(
+                printf('%012x', epoch_ms({moment})) || '7' || substr(md5('{kind} ' || i), 14)
+                as uuid
+            ) as event_id,
+            schema_version,
+            {moment} as occurred_at,
+            {moment} as captured_at,
+            task_id,
+            {fields},
+            cast(md5('hash of {kind} ' || i) as uuid) as event_hash,
+            1 as load_id
+        from executions
+        where i % {_RECORDED_SHARE} {share}
+        order by occurred_at
+    """
 
 
 def write_history(home: Home, *, executions: int, texts: int, until: date) -> None:
     """Fill an empty home's staging, as if a load had."""
     with open_staging(home) as staging:
         staging.execute(
-            _RAW,
+            _EXECUTIONS,
             {
                 "executions": executions,
                 "texts": min(texts, executions),
@@ -117,10 +159,14 @@ def write_history(home: Home, *, executions: int, texts: int, until: date) -> No
                 "verbs": VERBS,
             },
         )
+        events = 0
+        for kind in _EVENTS:
+            added = staging.execute(_insert(kind)).fetchone()
+            events += added[0] if added else 0
         staging.execute(
             "insert into ledger.loads"
             " values (1, now() at time zone 'UTC', 'benchmark', ?, ?, 0, 0)",
-            [executions, executions],
+            [events, events],
         )
 
 

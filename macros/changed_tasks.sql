@@ -7,22 +7,29 @@
 {% macro changed_tasks(target, upstream, task_key='task_id') %}
     select {{ task_key }} as task_id
     from {{ upstream }}
-    where load_id > (select coalesce(max(load_id), 0) from {{ target }})
+    where {{ loaded_since(target) }}
 {% endmacro %}
+
+{#-
+    True for rows of a later load than the newest that `target` holds. All rows that a model keeps
+    of one task carry the task's newest load, so this finds a changed task's rows without a join,
+    and skips what zone maps say is older.
+-#}
+{% macro loaded_since(target) -%}
+    load_id > (select coalesce(max(load_id), 0) from {{ target }})
+{%- endmacro %}
 
 {#-
     Incremental strategy `replace_tasks`: every row of a changed task goes, and what the model
     selected comes in its place. Unlike delete+insert it also removes what a task no longer has.
-    The model's config names the `changed_from` model, its `upstream_key` and its own `task_key`.
+    The model's config names the `changed_from` model and its own `task_key`.
 -#}
 {% macro get_incremental_replace_tasks_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     delete from {{ target }}
     where {{ config.require('task_key') }} in (
-        {{ changed_tasks(
-            target, ref(config.require('changed_from')), config.get('upstream_key', 'task_id')
-        ) }}
+        {{ changed_tasks(target, ref(config.require('changed_from'))) }}
     );
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}

@@ -1,15 +1,19 @@
-"""Publishing: an immutable copy of the warehouse's tables, made current by one rename.
+"""Publishing: a copy of the warehouse's tables, made current by one rename.
 
 A publication is a directory of its own: the database, the index for similarity search where there
 is one, and a manifest. Readers reach it through `learning.db`, a fixed link into
 `published/current`, which is a link to the publication in force. Replacing that link is the whole
 swap, so a reader sees the old copy or the new one and never a mixture.
+
+The copy is not made afresh each time: the oldest publication, instead of being deleted, is brought
+up to date where nobody reads it (`_catching_up`). And where nothing changed, none is made.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import secrets
 import shutil
@@ -18,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orb_learning import _catching_up
+from orb_learning._catching_up import UnfitError
 from orb_learning._database import connect, sync
 from orb_learning._faults import crash_point
 from orb_learning._types import utc_now
@@ -27,6 +33,8 @@ from orb_learning.home import Home
 if TYPE_CHECKING:
     import duckdb
 
+    from orb_learning.embeddings._publish import Similarity
+
 DATABASE = "learning.db"
 MANIFEST = "manifest.json"
 _IDENTITY = re.compile(r"\.?\d{8}T\d{12}-[0-9a-f]{4}")
@@ -34,6 +42,9 @@ _IDENTITY = re.compile(r"\.?\d{8}T\d{12}-[0-9a-f]{4}")
 
 KEPT = 3
 """Publications that stay, the current one included, for readers that still hold an older one."""
+
+SMALL_BYTES = 16 * 1024 * 1024
+"""A database up to this size may grow as it likes: half an empty file is no growth."""
 
 logger = logging.getLogger("orb_learning.publication")
 
@@ -50,7 +61,9 @@ class Publication:
         rows: rows of each table.
         release: the release of orb-learning that made it.
         similarity: what there is for similarity search: `model`, `is_indexed`,
-            `common_repo`.
+            `common_repo`, and the `version` of the vectors.
+        lineage: what its large tables were copied from; see `_catching_up.lineage`.
+        fresh_bytes_per_row: size of the database when all of it was copied last, by its rows.
     """
 
     id: str
@@ -60,12 +73,14 @@ class Publication:
     rows: dict[str, int]
     release: str
     similarity: dict[str, Any] = field(default_factory=dict)
+    lineage: dict[str, str] = field(default_factory=dict)
+    fresh_bytes_per_row: float = 0.0
 
 
 def publish(
     warehouse: duckdb.DuckDBPyConnection, home: Home, *, schema: str, as_of: str
 ) -> Publication:
-    """Copy the tables of one schema and make the copy current.
+    """Make what the tables of one schema hold current, unless it is already.
 
     Args:
         warehouse: a connection to the warehouse with staging attached, outside any transaction.
@@ -73,34 +88,50 @@ def publish(
         schema: the schema whose tables readers get.
         as_of: the moment the marts' windows end, ISO 8601.
 
+    Returns:
+        the publication now in force.
+
     Raises:
         RefreshError: the warehouse cannot be copied, or the copy lacks rows; nothing was swapped.
         HomeError: the publication cannot be written, or something else stands in its place.
     """
     import duckdb
 
-    from orb_learning.embeddings._publish import complete_embeddings, stage_embeddings
+    from orb_learning.embeddings._publish import complete_embeddings, vectors_version
 
     now = utc_now()
     identity = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
     making = home.published / f".{identity}"
     try:
         _refuse_foreign_files(home)
-        making.mkdir(mode=0o700)
+        wanted = _Wanted(
+            schema=schema,
+            as_of=as_of,
+            load_id=_newest_load(warehouse),
+            lineage=_catching_up.lineage(warehouse, schema),
+            vectors=vectors_version(home),
+        )
+        standing = _standing(warehouse, home, wanted)
+        if standing:
+            return standing
         erased_by = _newest_erasure(warehouse)
-        staged = stage_embeddings(home, making / DATABASE)
-        rows = _copy(warehouse, making / DATABASE, schema)
+        made = _caught_up(warehouse, home, making, wanted, erased_by)
+        if made is None:
+            made = _copied(warehouse, home, making, wanted)
         crash_point("publish.copied")
-        similarity, added = complete_embeddings(making / DATABASE, staged)
-        rows |= added
+        similarity, added = complete_embeddings(making / DATABASE, made.similarity)
+        rows = made.rows | added
+        size = (making / DATABASE).stat().st_size
         publication = Publication(
             id=identity,
             published_at=now.isoformat(),
             as_of=as_of,
-            load_id=_newest_load(warehouse),
+            load_id=wanted.load_id,
             rows=rows,
             release=version("orb-learning"),
             similarity=asdict(similarity),
+            lineage=wanted.lineage,
+            fresh_bytes_per_row=made.fresh_bytes_per_row or size / max(1, sum(rows.values())),
         )
         _verify(making / DATABASE, rows)
         crash_point("publish.verified")
@@ -137,11 +168,131 @@ def current(home: Home) -> Publication:
         NotPublishedError: there is none yet.
     """
     try:
-        return Publication(**json.loads((home.current / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        return manifest_of(home.current)
+    except NotPublishedError as error:
         raise NotPublishedError(
             f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
         ) from error
+
+
+def manifest_of(folder: Path) -> Publication:
+    """Return what a publication's manifest says.
+
+    Raises:
+        NotPublishedError: the folder holds no manifest that can be read.
+    """
+    try:
+        return Publication(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise NotPublishedError(f"{folder} holds no publication") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a publication is to reflect."""
+
+    schema: str
+    as_of: str
+    load_id: int
+    lineage: dict[str, str]
+    vectors: str
+
+    def can_follow(self, older: Publication) -> bool:
+        """Tell whether an older publication differs from this only by what was loaded since."""
+        return (
+            older.lineage == self.lineage
+            and older.release == version("orb-learning")
+            and older.load_id <= self.load_id
+            and older.similarity.get("version", "") == self.vectors
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A database that holds the warehouse's tables."""
+
+    rows: dict[str, int]
+    similarity: Similarity
+    fresh_bytes_per_row: float = 0.0
+
+
+def _standing(
+    warehouse: duckdb.DuckDBPyConnection, home: Home, wanted: _Wanted
+) -> Publication | None:
+    """Return the publication in force if a new one would hold the same, for the same day."""
+    import duckdb
+
+    try:
+        standing = current(home)
+        if (
+            not wanted.can_follow(standing)
+            or standing.load_id != wanted.load_id
+            or standing.as_of[:10] != wanted.as_of[:10]
+            or not _catching_up.is_current(warehouse, home.current / DATABASE, wanted.schema)
+        ):
+            return None
+    except (NotPublishedError, duckdb.Error):
+        return None
+    os.utime(home.current, follow_symlinks=False)  # when it was last seen to be up to date
+    logger.info("nothing changed since publication %s", standing.id)
+    return standing
+
+
+def _caught_up(
+    warehouse: duckdb.DuckDBPyConnection,
+    home: Home,
+    making: Path,
+    wanted: _Wanted,
+    erased_by: int,
+) -> _Made | None:
+    """Bring the publication that is to be deleted up to date, if it can be and nobody reads it."""
+    import duckdb
+
+    from orb_learning.embeddings._publish import Similarity
+
+    finished = _finished(home)
+    if len(finished) < KEPT:
+        return None
+    oldest = finished[0]
+    try:
+        if home.current.readlink() == Path(oldest.name) or not _reflects(oldest, erased_by):
+            return None
+        older = manifest_of(oldest)
+        database = oldest / DATABASE
+        allowed = _catching_up.MAX_GROWTH * older.fresh_bytes_per_row * sum(older.rows.values())
+        if (
+            not wanted.can_follow(older)
+            or older.similarity.get("left_out", 0)
+            or database.stat().st_size > max(allowed, SMALL_BYTES)
+            or _catching_up.is_open_here(database)
+        ):
+            return None
+    except (OSError, NotPublishedError):
+        return None
+    oldest.rename(making)
+    try:
+        for file in making.iterdir():
+            file.chmod(0o600)
+        (making / MANIFEST).unlink()
+        rows = _catching_up.catch_up(warehouse, making / DATABASE, wanted.schema, older.load_id)
+    except (duckdb.Error, UnfitError) as error:
+        logger.info("publication %s is not brought up to date: %s", oldest.name, error)
+        shutil.rmtree(making)
+        return None
+    similarity = Similarity(
+        older.similarity["model"], older.similarity["is_indexed"], version=wanted.vectors
+    )
+    return _Made(rows, similarity, older.fresh_bytes_per_row)
+
+
+def _copied(
+    warehouse: duckdb.DuckDBPyConnection, home: Home, making: Path, wanted: _Wanted
+) -> _Made:
+    from orb_learning.embeddings._publish import stage_embeddings
+
+    making.mkdir(mode=0o700)
+    similarity = stage_embeddings(home, making / DATABASE)
+    return _Made(_copy(warehouse, making / DATABASE, wanted.schema), similarity)
 
 
 def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict[str, int]:
@@ -247,19 +398,27 @@ def _newest_erasure(warehouse: duckdb.DuckDBPyConnection) -> int:
 def _reflects(folder: Path, load_id: int) -> bool:
     """Tell whether a publication was made from this load or a later one."""
     try:
-        return bool(json.loads((folder / MANIFEST).read_text())["load_id"] >= load_id)
-    except (OSError, ValueError, KeyError, TypeError):
+        return manifest_of(folder).load_id >= load_id
+    except NotPublishedError:
         return False
 
 
-def _prune(home: Home, identity: str, erased_by: int) -> None:
+def _finished(home: Home) -> list[Path]:
+    """Return the publications that there are, the oldest first."""
     names = sorted(entry.name for entry in home.published.iterdir())
-    made = [name for name in names if _IDENTITY.fullmatch(name)]
-    finished = [name for name in made if not name.startswith(".")]
-    abandoned = [name for name in made if name.startswith(".")]
-    outdated = [name for name in finished if not _reflects(home.published / name, erased_by)]
-    for name in {*finished[:-KEPT], *outdated, *abandoned} - {identity}:
-        shutil.rmtree(home.published / name, ignore_errors=True)
+    return [
+        home.published / name
+        for name in names
+        if _IDENTITY.fullmatch(name) and not name.startswith(".")
+    ]
+
+
+def _prune(home: Home, identity: str, erased_by: int) -> None:
+    finished = _finished(home)
+    outdated = [folder for folder in finished if not _reflects(folder, erased_by)]
+    abandoned = [entry for entry in home.published.glob(".*") if _IDENTITY.fullmatch(entry.name)]
+    for folder in {*finished[:-KEPT], *outdated, *abandoned} - {home.published / identity}:
+        shutil.rmtree(folder, ignore_errors=True)
     for link in (home.current, home.learning_db):
         for left in link.parent.glob(f".{link.name}-*"):
             if left.is_symlink():

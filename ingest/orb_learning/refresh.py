@@ -77,7 +77,7 @@ class Refresher:
             arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
         if full_refresh:
             arguments.append("--full-refresh")
-        before = _publication_id(self.home)
+        before = _last_published(self.home)
         with self.home.locked():
             try:
                 results = self.invoke(arguments, quiet=quiet)
@@ -85,7 +85,7 @@ class Refresher:
                 if not self.home.warehouse_damage.exists():
                     raise
                 results = self.invoke(arguments, quiet=quiet)  # on a warehouse that is built anew
-        if _publication_id(self.home) == before:
+        if _last_published(self.home) == before:
             raise RefreshError("dbt ended without publishing; the last publication stands")
         publication = current(self.home)
         warnings = [
@@ -170,11 +170,12 @@ def _plain(as_of: str) -> str:
     return as_of.replace("'", "''")
 
 
-def _publication_id(home: Home) -> str:
+def _last_published(home: Home) -> tuple[str, int]:
+    """Return what is in force, and when it was last made so or seen to be up to date."""
     try:
-        return str(home.current.readlink())
+        return home.current.readlink().name, home.current.lstat().st_mtime_ns
     except OSError:
-        return ""
+        return "", 0
 
 
 @contextmanager

@@ -21,7 +21,7 @@ with attempts as (
     from {{ ref('int_attempts') }}
     where success is not null
         {% if is_incremental() %}
-        and task_id in ({{ changed_tasks(this, ref('int_attempts')) }})
+        and {{ loaded_since(this) }}
         {% endif %}
 
 ),

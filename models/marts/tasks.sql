@@ -3,22 +3,21 @@
         materialized='incremental',
         incremental_strategy='replace_tasks',
         task_key='task_id',
-        changed_from='executions',
-        upstream_key='coalesce(parent_task_id, task_id)',
+        changed_from='int_attempts',
         on_schema_change='fail',
     )
 }}
-{%- set original_task = 'coalesce(parent_task_id, task_id)' %}
+-- depends_on: {{ ref('int_attempts') }}
 
 with attempts as (
 
     select
         *,
-        {{ original_task }} as original_task_id,
+        coalesce(parent_task_id, task_id) as original_task_id,
         {{ known_cost() }} as known_cost
     from {{ ref('executions') }}
     {% if is_incremental() %}
-    where {{ original_task }} in ({{ changed_tasks(this, ref('executions'), original_task) }})
+    where {{ loaded_since(this) }}
     {% endif %}
 
 ),

@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "the watermark skips the load that came next",
         "macros/changed_tasks.sql",
-        "    from {{ upstream }}\n    where load_id > (select coalesce(max(load_id), 0) from",
-        "    from {{ upstream }}\n    where load_id > (select coalesce(max(load_id), 0) + 1 from",
+        "(select coalesce(max(load_id), 0) from {{ target }})",
+        "(select coalesce(max(load_id), 0) + 1 from {{ target }})",
         MACHINE,
     ),
     Mutant(

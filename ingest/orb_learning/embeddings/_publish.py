@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orb_learning._database import connect
@@ -19,7 +19,7 @@ NEWEST = 100
 logger = logging.getLogger("orb_learning.publication")
 
 _CONTENTS = f"""
-create table embedded_contents as
+create or replace table embedded_contents as
 select
     embeddings.vector_id,
     contents.content_hash,
@@ -43,7 +43,7 @@ order by embeddings.vector_id
 """
 
 _VIEW = """
-create view executions_with_embeddings as
+create or replace view executions_with_embeddings as
 select executions.*, execution_embeddings.embedding
 from executions left join execution_embeddings using (content_hash)
 """
@@ -60,11 +60,26 @@ class Similarity:
         is_indexed: whether a faiss index lies beside the database.
         common_repo: the repository with the most executions; it stands in the text of a question
             that names none.
+        version: which state of the store these are.
+        left_out: vectors of the store that no execution has any more.
     """
 
     model: str = ""
     is_indexed: bool = False
     common_repo: str = ""
+    version: str = ""
+    left_out: int = 0
+
+
+def vectors_version(home: Home) -> str:
+    """Return a text that changes whenever the vectors or their index do; empty without vectors."""
+    store = EmbeddingStore(home)
+    state = store.state()
+    try:
+        found = store.vectors.stat()
+    except OSError:
+        return ""
+    return f"{state.model} {state.index} {found.st_size} {found.st_mtime_ns}"
 
 
 def stage_embeddings(home: Home, database: Path) -> Similarity:
@@ -80,9 +95,10 @@ def stage_embeddings(home: Home, database: Path) -> Similarity:
     import duckdb
 
     try:
+        found = vectors_version(home)
         state = EmbeddingStore(home).copy_into(database, index)
         if not state.model:
-            return Similarity()
+            return Similarity(version=found)
         with connect(database) as connection:
             connection.execute("select embedding, vector_id from execution_embeddings limit 1")
             if state.index:
@@ -95,7 +111,7 @@ def stage_embeddings(home: Home, database: Path) -> Similarity:
         for left in (database, database.with_name(database.name + ".wal"), index):
             left.unlink(missing_ok=True)
         return Similarity()
-    return Similarity(state.model, state.index is not None)
+    return Similarity(state.model, state.index is not None, version=found)
 
 
 def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity, dict[str, int]]:
@@ -115,14 +131,20 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
             return staged, {}
         if not staged.model:
             connection.execute(TABLE)
-        connection.execute(
+        left_out = connection.execute(
             "delete from execution_embeddings"
             " where content_hash not in (select content_hash from executions)"
-        )
+        ).fetchone()
+        # Rows have numbers as long as nothing is deleted before them.
         connection.execute(_CONTENTS)
         connection.execute(_VIEW)
         rows = {}
         for table in ("execution_embeddings", "embedded_contents"):
             ((rows[table],),) = connection.execute(f"select count(*) from {table}").fetchall()
-        common = connection.execute(_COMMON_REPO).fetchone()
-    return Similarity(staged.model, staged.is_indexed, common[0] if common else ""), rows
+        common = connection.execute(_COMMON_REPO).fetchone() if staged.model else None
+    completed = replace(
+        staged,
+        common_repo=common[0] if common else "",
+        left_out=left_out[0] if left_out else 0,
+    )
+    return completed, rows

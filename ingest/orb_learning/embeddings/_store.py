@@ -47,7 +47,7 @@ CONTENT = """concat_ws(
 )"""
 """The text that stands for a row of `executions`; its md5 is the row's `content_hash`."""
 
-TABLE = f"""create table execution_embeddings (
+TABLE = f"""create table if not exists execution_embeddings (
     content_hash varchar not null,
     embedding float[{DIMENSIONS}] not null,
     vector_id bigint not null

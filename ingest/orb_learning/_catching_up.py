@@ -1,0 +1,249 @@
+"""Bringing an older publication's database up to date, at a cost that follows what changed.
+
+A publication that would be deleted is taken out of readers' reach and gets what is new since it was
+made: of the large tables the rows of changed keys, of the small ones everything if anything
+differs. The result is compared with the warehouse before it is published.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orb_learning._database import literal
+from orb_learning.errors import OrbLearningError
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALIAS = "publication"
+
+MAX_GROWTH = 1.5
+"""How much larger than a fresh copy a database may become before one is made instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A table whose rows change by key.
+
+    Attributes:
+        key: the expression over its columns that names the key.
+        changed: the query for the keys that anything new is known of since the load `$1`; of more
+            keys than that no harm is done.
+        order: the columns its rows are sorted by, for readers of a part.
+    """
+
+    key: str
+    changed: str
+    order: str
+
+
+_CHANGED_TASKS = "select task_id from {intermediate}.int_attempts where load_id > $1"
+
+KEYED = {
+    "executions": Keyed("coalesce(parent_task_id, task_id)", _CHANGED_TASKS, "timestamp"),
+    "tasks": Keyed("task_id", _CHANGED_TASKS, "first_routed_at"),
+    "feedback": Keyed(
+        "feedback_id",
+        "select feedback_id from staging.raw.feedback where load_id > $1",
+        "timestamp",
+    ),
+}
+"""The tables that grow with the history; each has the column `load_id`."""
+
+
+class UnfitError(OrbLearningError):
+    """This database cannot be brought up to date; a fresh copy takes its place."""
+
+
+@contextmanager
+def attached(
+    warehouse: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool = False
+) -> Iterator[None]:
+    """Attach a publication's database beside the warehouse, as `publication`."""
+    mode = " (read_only)" if read_only else ""
+    warehouse.execute(f"attach {literal(path)} as {ALIAS}{mode}")
+    try:
+        yield
+    finally:
+        warehouse.execute(f"detach {ALIAS}")
+
+
+def lineage(warehouse: duckdb.DuckDBPyConnection, schema: str) -> dict[str, str]:
+    """Return for each large table a token that stays as long as it is only ever changed by key.
+
+    It is the table's comment: a table that was built from scratch has none, and gets a new one.
+    """
+    tokens = {}
+    for table, comment in warehouse.execute(
+        "select table_name, comment from duckdb_tables()"
+        " where database_name = current_database() and schema_name = ? and table_name in ?",
+        [schema, list(KEYED)],
+    ).fetchall():
+        tokens[table] = comment or f"built {secrets.token_hex(8)}"
+        if not comment:
+            warehouse.execute(f'comment on table "{schema}"."{table}" is {literal(tokens[table])}')
+    return tokens
+
+
+def is_open_here(path: Path) -> bool:
+    """Tell whether this process has a file open: its own locks would not keep it from writing."""
+    wanted = path.stat()
+    for entry in Path("/dev/fd").iterdir():
+        try:
+            found = os.fstat(int(entry.name))
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return True
+    return False
+
+
+def catch_up(
+    warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str, since: int
+) -> dict[str, int]:
+    """Make a database that was published hold what the warehouse holds.
+
+    Args:
+        warehouse: a connection to the warehouse with staging attached.
+        path: the database, which nobody reads.
+        schema: whose tables are published.
+        since: the newest load that the database reflects.
+
+    Returns:
+        the rows of each table.
+
+    Raises:
+        UnfitError: it has other tables, columns or indexes, or differs afterwards.
+        duckdb.Error: another process reads it, or it cannot be read.
+    """
+    with attached(warehouse, path):
+        if _shape(warehouse, "current_database()", schema) != _shape(
+            warehouse, f"'{ALIAS}'", "main"
+        ):
+            raise UnfitError("its tables have other columns or indexes")
+        warehouse.execute("begin")
+        try:
+            for table in _tables(warehouse, schema):
+                if table in KEYED:
+                    _replace_changed(warehouse, schema, table, since)
+                elif not is_equal(warehouse, schema, table):
+                    warehouse.execute(f'delete from {ALIAS}.main."{table}"')
+                    warehouse.execute(
+                        f'insert into {ALIAS}.main."{table}" from "{schema}"."{table}"'
+                    )
+            warehouse.execute("commit")
+        except BaseException:
+            warehouse.execute("rollback")
+            raise
+        rows = {}
+        for table in _tables(warehouse, schema):
+            if not is_equal(warehouse, schema, table):
+                raise UnfitError(f"its table {table} differs from the warehouse's")
+            rows[table] = _count(warehouse, f'"{schema}"."{table}"')
+        return rows
+
+
+def is_equal(warehouse: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Tell whether both databases have the same rows: of a large table, the same versions of them.
+
+    A version is a key and the load that brought it; the columns follow from these.
+    """
+    what = f"{KEYED[table].key}, load_id" if table in KEYED else "held"
+    ((here, there),) = warehouse.execute(
+        f"""
+        select (select {{'rows': count(*), 'hash': sum(hash(hash({what})))}}
+                from "{schema}"."{table}" as held),
+               (select {{'rows': count(*), 'hash': sum(hash(hash({what})))}}
+                from {ALIAS}.main."{table}" as held)
+        """
+    ).fetchall()
+    return bool(here == there)
+
+
+def is_current(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> bool:
+    """Tell whether a database of the newest load holds what the warehouse holds."""
+    with attached(warehouse, path, read_only=True):
+        return _shape(warehouse, "current_database()", schema) == _shape(
+            warehouse, f"'{ALIAS}'", "main"
+        ) and all(
+            is_equal(warehouse, schema, table)
+            for table in _tables(warehouse, schema)
+            if table not in KEYED
+        )
+
+
+def _replace_changed(
+    warehouse: duckdb.DuckDBPyConnection, schema: str, table: str, since: int
+) -> None:
+    keyed = KEYED[table]
+    ((intermediate,),) = warehouse.execute(
+        "select coalesce(any_value(schema_name), '') from duckdb_tables()"
+        " where database_name = current_database() and table_name = 'int_attempts'"
+    ).fetchall()
+    warehouse.execute("drop table if exists temp.changed_keys")
+    warehouse.execute(
+        "create temp table changed_keys as select distinct columns(*) as key from"
+        f" ({keyed.changed.format(intermediate=intermediate)})",
+        [since],
+    )
+    is_changed = f"{keyed.key} in (select key from temp.changed_keys)"
+    warehouse.execute(f'delete from {ALIAS}.main."{table}" where {is_changed}')
+    warehouse.execute(
+        f'insert into {ALIAS}.main."{table}" from "{schema}"."{table}"'
+        f" where {is_changed} order by {keyed.order}"
+    )
+
+
+def _tables(warehouse: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+    return [
+        name
+        for (name,) in warehouse.execute(
+            "select table_name from duckdb_tables() where database_name = current_database()"
+            " and schema_name = ? and not temporary order by table_name",
+            [schema],
+        ).fetchall()
+    ]
+
+
+# What a publication has beside the warehouse's tables.
+_OWN = "('execution_embeddings', 'embedded_contents')"
+
+
+def _shape(
+    warehouse: duckdb.DuckDBPyConnection, database: str, schema: str
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Return the columns of a database's tables, and its indexes."""
+    columns = warehouse.execute(
+        f"""
+        select table_name, column_name, data_type
+        from duckdb_columns()
+        where database_name = {database} and schema_name = ? and not internal
+            and table_name not in {_OWN}
+            and table_name in (
+                select table_name from duckdb_tables()
+                where database_name = {database} and schema_name = ? and not temporary
+            )
+        order by table_name, column_index
+        """,
+        [schema, schema],
+    ).fetchall()
+    indexes = warehouse.execute(
+        f"""
+        select table_name, index_name, expressions
+        from duckdb_indexes()
+        where database_name = {database} and schema_name = ? order by all
+        """,
+        [schema],
+    ).fetchall()
+    return columns, indexes
+
+
+def _count(warehouse: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((rows,),) = warehouse.execute(f"select count(*) from {table}").fetchall()
+    return int(rows)
