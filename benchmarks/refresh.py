@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
-from history import UNTIL, Wanted, some_repo
+from history import UNTIL, Wanted, build_history, some_repo
 from report import alone, machine, megabytes, seeded, table, write_section
 
 SIZES = (100_000, 1_000_000, 10_000_000)
@@ -184,7 +184,7 @@ CASES = {
 }
 
 
-def measured_steady(root: Path, executions: int, *, indexes: bool) -> dict[str, Measured]:
+def measured_steady(root: Path, executions: int, indexes: bool) -> dict[str, Measured]:
     """Refresh a warm home again and again."""
     warm = Warm(root, indexes=indexes)
     for number in range(4):  # parses, and makes as many publications as are kept
@@ -205,7 +205,7 @@ def steady(wanted: Wanted) -> list[str]:
     rows = []
     for size in wanted.sizes:
         root = wanted.history(size, TEXTS)
-        found = alone(_measured_steady, root, size, wanted.indexes)
+        found = alone(measured_steady, root, size, wanted.indexes)
         for case, measured in found.items():
             turns = measured.turns
             rows.append(
@@ -234,8 +234,213 @@ def steady(wanted: Wanted) -> list[str]:
     ]
 
 
-def _measured_steady(root: Path, executions: int, indexes: bool) -> dict[str, Measured]:
-    return measured_steady(root, executions, indexes=indexes)
+def measured_full(root: Path, indexes: bool) -> tuple[Turn, int]:
+    """Build everything from scratch, in a process that has done nothing before."""
+    measured = Measured()
+    warm = Warm(root, indexes=indexes)
+    with peak_of(measured):
+        turn = warm.run("--full-refresh")
+    return turn, measured.peak
+
+
+def full(wanted: Wanted) -> list[str]:
+    """Full refreshes."""
+    rows = []
+    for size in wanted.sizes:
+        root = wanted.history(size, TEXTS)
+        turn, peak = alone(measured_full, root, wanted.indexes)
+        warehouse = (root / "warehouse.duckdb").stat().st_size
+        rows.append(
+            [
+                f"{size:,}",
+                f"{turn.models:.1f}",
+                f"{turn.publish:.1f}",
+                megabytes(peak),
+                megabytes(turn.written),
+                megabytes(warehouse),
+            ]
+        )
+    return [
+        "`--full-refresh` in a fresh process, seconds; the project is parsed within the models.",
+        "",
+        *table(
+            ["executions", "models", "publish", "peak RSS", "written", "warehouse.duckdb"], rows
+        ),
+    ]
+
+
+# The mission's own design: one table with a primary key and the four composite indexes, and three
+# "materialized views", which are tables that every refresh makes anew.
+_PEER = """
+create table executions (
+    task_id uuid primary key, timestamp timestamp, task_type varchar, task_description varchar,
+    repo varchar, file_count integer, estimated_tokens integer, model_tier varchar,
+    pool_type varchar, routing_confidence double, complexity_score integer, success boolean,
+    duration_seconds double, quality_score integer, cost_estimate double, actual_cost double,
+    error_type varchar, solution_summary varchar, metadata json
+);
+create index idx_repo_task on executions (repo, task_type, timestamp);
+create index idx_tier_success on executions (model_tier, success, timestamp);
+create index idx_pool_duration on executions (pool_type, success, duration_seconds);
+create index idx_quality_trend on executions (repo, quality_score, timestamp);
+"""
+_PEER_COLUMNS = (
+    "task_id, timestamp, task_type, task_description, repo, file_count, estimated_tokens,"
+    " model_tier, pool_type, routing_confidence, complexity_score, success, duration_seconds,"
+    " quality_score, cost_estimate, actual_cost, error_type, solution_summary, metadata"
+)
+_PEER_VIEWS = f"""
+create or replace table tier_performance as
+select repo, model_tier, task_type, cast(timestamp as date) as date, count(*) as total_executions,
+    count(*) filter (where success) as successful_count, avg(duration_seconds) as avg_duration,
+    avg(actual_cost) as avg_cost, avg(quality_score) as avg_quality,
+    percentile_cont(0.95) within group (order by duration_seconds) as p95_duration
+from executions where timestamp >= timestamp '{AS_OF:%Y-%m-%d}' - interval 30 days group by all;
+create or replace table pool_performance as
+select pool_type, repo, date_trunc('hour', timestamp) as hour, count(*) as total_tasks,
+    count(*) filter (where success) as successful_tasks, avg(duration_seconds) as avg_duration,
+    avg(actual_cost) as avg_cost, avg(success::integer) as success_rate
+from executions where timestamp >= timestamp '{AS_OF:%Y-%m-%d}' - interval 7 days group by all;
+create or replace table solution_patterns as
+select solution_summary, repo, list(distinct task_type) as task_types, count(*) as usage_count,
+    count(*) filter (where success) as success_count, avg(quality_score) as avg_quality,
+    min(timestamp) as first_seen, max(timestamp) as last_seen
+from executions where solution_summary is not null
+    and timestamp >= timestamp '{AS_OF:%Y-%m-%d}' - interval 90 days
+group by solution_summary, repo having count(*) >= 5;
+"""
+
+
+def measured_peer(root: Path, folder: Path) -> tuple[float, list[float], float, int, int]:
+    """Fill the mission's own design with a history, and refresh it with new rows.
+
+    Returns:
+        seconds to fill it; seconds of each refresh with 500 new executions, the same number as
+        1,000 events make; seconds until a copy for readers is made; peak memory; bytes of the file.
+    """
+    import os
+    import shutil
+
+    import duckdb
+
+    file = folder / "peer.duckdb"
+    measured = Measured()
+    with peak_of(measured), duckdb.connect(str(file)) as peer:
+        peer.execute(f"attach '{root / 'learning.db'}' as ours (read_only)")
+        peer.execute(_PEER)
+        begin = time.perf_counter()
+        peer.execute(f"insert into executions select {_PEER_COLUMNS} from ours.executions")
+        peer.execute(_PEER_VIEWS)
+        peer.execute("checkpoint")
+        filled = time.perf_counter() - begin
+        turns, copies = [], []
+        for number in range(TURNS):
+            new = peer.execute(
+                f"select * replace (uuid() as task_id) from (select {_PEER_COLUMNS}"
+                f" from ours.executions order by timestamp desc limit 500 offset {number})"
+            ).fetchall()
+            begin = time.perf_counter()
+            peer.executemany(f"insert into executions values ({', '.join('?' * 19)})", new)
+            peer.execute(_PEER_VIEWS)
+            peer.execute("checkpoint")
+            turns.append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+            shutil.copyfile(file, folder / "copy.duckdb")
+            with (folder / "copy.duckdb").open("rb") as copy:
+                os.fsync(copy.fileno())
+            copies.append(time.perf_counter() - begin)
+    return filled, turns, median(copies), measured.peak, file.stat().st_size
+
+
+def peer(wanted: Wanted) -> list[str]:
+    """The mission's own design."""
+    rows = []
+    for size in wanted.sizes:
+        root = wanted.history(size, TEXTS)
+        with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
+            filled, turns, copied, peak, bytes_ = alone(measured_peer, root, Path(folder))
+        rows.append(
+            [
+                f"{size:,}",
+                f"{filled:.1f}",
+                f"{median(turns):.2f}",
+                f"{copied:.2f}",
+                megabytes(peak),
+                megabytes(bytes_),
+            ]
+        )
+    return [
+        "One table with a primary key and the four composite indexes, and the three views made"
+        " anew in full; no ledger, no tests, no deduplication, no late events. Seconds.",
+        "",
+        *table(
+            [
+                "executions",
+                "filled",
+                "refresh with 500 new executions",
+                "copy for readers",
+                "peak RSS",
+                "file",
+            ],
+            rows,
+        ),
+    ]
+
+
+def measured_growth(root: Path, refreshes: int) -> list[tuple[str, int, int]]:
+    """Refresh many times, then compare each file with one that is written anew."""
+    import shutil
+
+    from orb_learning.staging import load
+
+    warm = Warm(root, indexes=False)
+    for number in range(refreshes):
+        capture(root, 100_000, 80, 20, seed=number)
+        warm.run()
+    sizes = {
+        name: (root / name).stat().st_size
+        for name in ("staging.duckdb", "warehouse.duckdb", "learning.db")
+    }
+    fresh = root.with_name(f"{root.name}-fresh")
+    shutil.copytree(root / "spool", fresh / "spool")
+    shutil.copy(root / "staging.duckdb", fresh / "staging.duckdb")
+    load(_home(fresh))
+    from orb_learning.staging._file import rewrite
+
+    rewrite(_home(fresh))
+    Warm(fresh, indexes=False).run("--full-refresh")
+    return [(name, size, (fresh / name).stat().st_size) for name, size in sizes.items()]
+
+
+def _home(root: Path) -> Any:
+    from orb_learning.home import Home
+
+    return Home(root)
+
+
+def growth(wanted: Wanted) -> list[str]:
+    """What many refreshes leave behind."""
+    with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
+        root = Path(folder) / "home"
+        alone(build, root, 100_000)
+        found = alone(measured_growth, root, wanted.refreshes)
+    return [
+        f"After {wanted.refreshes:,} refreshes of 100 events each, a fifth of them late or"
+        " correcting, beside a file that is written anew from the same events.",
+        "",
+        *table(
+            ["", "after", "anew", "ratio"],
+            [
+                [name, megabytes(size), megabytes(anew), f"{size / anew:.2f}"]
+                for name, size, anew in found
+            ],
+        ),
+    ]
+
+
+def build(root: Path, executions: int) -> None:
+    """Build a history without indexes."""
+    build_history(root, executions=executions, texts=20_000, until=UNTIL, indexes=False)
 
 
 def main() -> None:
@@ -245,12 +450,13 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", type=Path, help="where histories and parts are kept")
     parser.add_argument("--indexes", action="store_true", help="the var `indexes` is on")
+    parser.add_argument("--refreshes", type=int, default=1000, help="of the part growth")
     parser.add_argument("--write", type=Path, help="the document whose section is replaced")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = (given.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = Wanted(folder, given.sizes, given.indexes, 0)
+        wanted = Wanted(folder, given.sizes, given.indexes, given.refreshes)
         for name in (name for name in PARTS if name in given.parts):
             title, part = PARTS[name]
             begin = time.perf_counter()
@@ -265,6 +471,9 @@ def main() -> None:
 
 PARTS: dict[str, tuple[str, Callable[[Wanted], list[str]]]] = {
     "steady": ("Steady state", steady),
+    "full": ("Full refresh", full),
+    "peer": ("The mission's own design", peer),
+    "growth": ("Growth", growth),
 }
 
 

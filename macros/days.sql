@@ -7,15 +7,18 @@
         delete from {{ this }} as built
         where not exists (
             select 1
-            from {{ ref('int_execution_days') }} as days
-            where days.date = built.date
-                and days.fingerprint = built.day_fingerprint
-                and {{ within_window('days.date', days) }}
+            from {{ ref('int_execution_days') }} as known_days
+            where known_days.date = built.date
+                and known_days.fingerprint = built.day_fingerprint
+                and {{ within_window('known_days.date', days) }}
         )
     {%- endif -%}
 {% endmacro %}
 
-{#- The executions of the days in the window that this model does not hold yet. -#}
+{#-
+    The executions of the days in the window that this model does not hold yet. The few days come
+    first and are joined, so that the engine skips what zone maps say is of another day.
+-#}
 {% macro executions_of_missing_days(days) %}
     select
         executions.*,
@@ -24,14 +27,17 @@
     inner join (
         -- From the very rows that are read, so that a day's label never lies.
         select
-            date,
-            {{ fingerprint(['task_id', 'load_id']) }} as fingerprint
-        from {{ ref('executions') }}
-        where {{ within_window('date', days) }}
-        {% if is_incremental() %}
-            and date in (select date from {{ ref('int_execution_days') }})
-            and date not in (select date from {{ this }})
-        {% endif %}
-        group by date
+            executions.date,
+            {{ fingerprint(['executions.task_id', 'executions.load_id']) }} as fingerprint
+        from {{ ref('executions') }} as executions
+        inner join (
+            select known_days.date
+            from {{ ref('int_execution_days') }} as known_days
+            where {{ within_window('known_days.date', days) }}
+            {% if is_incremental() %}
+                and known_days.date not in (select date from {{ this }})
+            {% endif %}
+        ) as wanted_days on executions.date = wanted_days.date
+        group by executions.date
     ) as day_versions on executions.date = day_versions.date
 {% endmacro %}

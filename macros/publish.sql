@@ -6,7 +6,7 @@
     {%- if execute and target.type == 'duckdb' and flags.WHICH in ('run', 'build') -%}
         {%- set expected = [] -%}
         {%- for node in graph.nodes.values() -%}
-            {%- if node.resource_type == 'model' and node.config.materialized != 'ephemeral' -%}
+            {%- if node.resource_type == 'model' and node.config.materialized not in ('ephemeral', 'view') -%}
                 {%- do expected.append(node.unique_id) -%}
             {%- endif -%}
         {%- endfor -%}

@@ -1,0 +1,167 @@
+"""A refresh touches what is new and not what is old: rows are counted, not seconds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from orb_learning import Telemetry, dbt_plugin
+from orb_learning.events import RoutingDecision, RoutingOutcome
+from orb_learning.refresh import Refresher
+from orb_learning.staging import open_staging
+
+from .warehouse import Warehouse
+
+EXECUTIONS = 300_000
+DAYS = 90
+LAST_DAY = datetime(2026, 6, 30, tzinfo=UTC)
+AS_OF = "2026-06-30T23:00:00"
+
+_NODE = re.compile(r'"node_id": "\w+\.orb_learning\.([\w-]+)"')
+_WRITES = {"INSERT", "DELETE_OPERATOR", "DELETE", "CREATE_TABLE_AS", "BATCH_INSERT", "BATCH_CREATE_TABLE_AS"}
+
+
+@dataclass
+class Work:
+    """Rows that one refresh read from tables and wrote to them, by model."""
+
+    read: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+
+    def note(self, model: str, profile: str) -> None:
+        self._walk(model, json.loads(profile))
+
+    def _walk(self, model: str, node: dict[str, Any]) -> None:
+        kind = node.get("operator_type", "")
+        self.read[model] += node.get("operator_rows_scanned", 0)
+        children = node.get("children", [])
+        if kind in _WRITES:
+            self.written[model] += sum(child["operator_cardinality"] for child in children)
+        for child in children:
+            self._walk(model, child)
+
+
+class _Profiled:
+    """A connection whose statements are counted."""
+
+    def __init__(self, connection: Any, work: Work) -> None:
+        self._connection = connection
+        self._work = work
+        connection.execute("set enable_profiling = 'no_output'")
+
+    def execute(self, *arguments: Any) -> Any:
+        result = self._connection.execute(*arguments)
+        self._work.note("publication", self._connection.get_profiling_information(format="json"))
+        return result
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    """Count what dbt's statements and the publication's do."""
+    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+
+    work = Work()
+    execute, publish = DuckDBCursorWrapper.execute, dbt_plugin.publish
+
+    def counting(self: Any, sql: str, bindings: Any = None) -> Any:
+        self._cursor.execute("set enable_profiling = 'no_output'")
+        result = execute(self, sql, bindings)
+        found = _NODE.search(sql)
+        if found:
+            work.note(found[1], self._cursor.get_profiling_information(format="json"))
+        return result
+
+    DuckDBCursorWrapper.execute = counting
+    dbt_plugin.publish = lambda warehouse, *arguments, **named: publish(
+        _Profiled(warehouse, work), *arguments, **named
+    )
+    try:
+        yield work
+    finally:
+        DuckDBCursorWrapper.execute, dbt_plugin.publish = execute, publish
+
+
+def history(warehouse: Warehouse) -> None:
+    with open_staging(warehouse.home) as staging:
+        for kind, seconds in (("routing_decision", 0), ("routing_outcome", 30)):
+            fields = (
+                "'fix' as task_type, 'acme/' || i % 40 as repo, 0 as file_count,"
+                " 0 as estimated_tokens, ['small', 'large'][1 + i % 2] as model_tier,"
+                " 'solo' as pool_type, 50 as complexity_score"
+                if seconds == 0
+                else "i % 5 > 0 as success, 30.0 as duration_seconds,"
+                " 'solution ' || i % 500 as solution_summary"
+            )
+            staging.execute(
+                f"""
+                insert into raw.{kind} by name
+                select md5('{kind} ' || i)::uuid as event_id, 1 as schema_version,
+                    timestamp '2026-06-30' - interval {DAYS} day
+                    + to_microseconds(i * {DAYS * 86_400_000_000 // EXECUTIONS})
+                    + interval {seconds} second as occurred_at,
+                    occurred_at as captured_at, md5('task ' || i)::uuid as task_id,
+                    md5('hash {kind} ' || i)::uuid as event_hash, 1 as load_id, {fields}
+                from range({EXECUTIONS}) as numbers (i)
+                """
+            )
+        staging.execute(
+            "insert into ledger.loads values (1, now() at time zone 'UTC', 'test', $1, $1, 0, 0)",
+            [2 * EXECUTIONS],
+        )
+
+
+def capture(warehouse: Warehouse, count: int, days: float, seed: int) -> None:
+    """Capture new executions, spread evenly over the last days."""
+    with Telemetry(warehouse.home.root, strict=True) as telemetry:
+        for number in range(count):
+            task = UUID(int=seed * 1_000_000 + number)
+            at = LAST_DAY + timedelta(hours=20) - timedelta(days=days * number / count)
+            telemetry.capture_sync(
+                RoutingDecision(
+                    task_id=task, occurred_at=at, task_type="fix", repo="acme/1",
+                    model_tier="small", pool_type="solo",
+                )
+            )
+            telemetry.capture_sync(RoutingOutcome(task_id=task, occurred_at=at, success=True))
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory, parsed: Refresher) -> Warehouse:
+    made = Warehouse(tmp_path_factory.mktemp("counted") / "home", parsed)
+    history(made)
+    for number in range(4):
+        capture(made, 10, 0.5, seed=100 + number)
+        run(made, "steady" if number else "refresh")
+    return made
+
+
+def run(warehouse: Warehouse, selector: str = "steady") -> Work:
+    with counted() as work:
+        warehouse.refresher.invoke(
+            ["run", "--selector", selector, "--vars", f"{{as_of: '{AS_OF}', indexes: false}}"]
+        )
+    return work
+
+
+def test_print(warm: Warehouse) -> None:
+    capture(warm, 500, 0.5, seed=1)
+    work = run(warm)
+    for name in work.read:
+        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
+    capture(warm, 500, 30, seed=2)
+    work = run(warm)
+    for name in work.read:
+        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
+    work = run(warm)
+    for name in work.read:
+        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
