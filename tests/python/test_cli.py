@@ -110,6 +110,7 @@ def test_there_is_a_command_for_everything():
         "refresh",
         "report",
         "restore",
+        "schedule",
         "status",
     ]
 
