@@ -211,7 +211,7 @@ def refresh(
 def schedule(
     context: typer.Context,
     interval: Annotated[
-        float, typer.Option(min=1, max=300, help="Seconds between the beginnings of two refreshes.")
+        float, typer.Option(min=1, max=240, help="Seconds between the beginnings of two turns.")
     ] = 60,
     tests_every: Annotated[
         float,

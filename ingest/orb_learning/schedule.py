@@ -29,7 +29,13 @@ from orb_learning.errors import BusyError, NotPublishedError, PermanentError, Pr
 from orb_learning.home import Home
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.turns import STALEST_SECONDS, ScheduleState, Turns, version_of, write_state
+from orb_learning.turns import (
+    LONGEST_INTERVAL_SECONDS,
+    ScheduleState,
+    Turns,
+    version_of,
+    write_state,
+)
 
 INTERVAL_SECONDS = 60.0
 TESTS_EVERY_MINUTES = 60.0
@@ -61,7 +67,7 @@ def schedule(
 
     Args:
         home: the home directory; default $ORB_LEARNING_HOME, else ./data.
-        interval_seconds: between the beginnings of two refreshes, 1 to 300.
+        interval_seconds: between the beginnings of two turns, 1 to 240.
         tests_every_minutes: between two builds with tests at least; 0 tests every refresh.
         grace_seconds: what a running refresh gets to end after a signal, from 0 on.
         embeds: embed what was executed, where the extra `embeddings` is installed.
@@ -72,8 +78,8 @@ def schedule(
         HomeError: the home cannot be made or written.
         BusyError: another scheduler works on this home.
     """
-    if not 1 <= interval_seconds <= STALEST_SECONDS:
-        raise PermanentError(f"interval: expected 1 to {STALEST_SECONDS:g} seconds")
+    if not 1 <= interval_seconds <= LONGEST_INTERVAL_SECONDS:
+        raise PermanentError(f"interval: expected 1 to {LONGEST_INTERVAL_SECONDS:g} seconds")
     if not tests_every_minutes >= 0:
         raise PermanentError("tests-every: expected minutes from 0 on")
     if not grace_seconds >= 0:
@@ -175,8 +181,6 @@ class Scheduler:
         self._planner.shutdown(wait=False)
         if self._embedder is not None:
             self._embedder.stop()
-        if self._turns.is_waiting:
-            _leave(0)  # for another process's lock: there is nothing to finish
         if self._ends_within(self._grace_seconds):
             return
         logger.warning("the refresh goes on after %g s: rolling it back", self._grace_seconds)
@@ -195,6 +199,8 @@ class Scheduler:
         """Wait for the running turn; another signal cuts the wait short."""
         deadline = time.monotonic() + seconds
         while not self._running.acquire(timeout=0.05):
+            if self._turns.is_waiting:
+                _leave(0)  # for another process's lock: there is nothing to finish
             if time.monotonic() >= deadline or not self._signals.empty():
                 with suppress(Empty):
                     self._signals.get_nowait()

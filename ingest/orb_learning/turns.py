@@ -22,7 +22,10 @@ from orb_learning.refresh import RefreshReport
 from orb_learning.staging._segments import segment_sizes
 
 STALEST_SECONDS = 300.0
-"""What the shortest-lived mart, `tier_performance`, may lag behind what was captured."""
+"""How far the shortest-lived mart, `tier_performance`, may lag behind what was captured."""
+
+LONGEST_INTERVAL_SECONDS = 240.0
+"""Leaves a minute of that for the refresh itself."""
 
 BREATH_SECONDS = 0.5
 """Between two refreshes at least: others that wait for the home's lock ask every 0.05 s."""
@@ -156,10 +159,9 @@ class Turns:
         return max(self.state.interval_seconds - took, BREATH_SECONDS)
 
     def _refresh_if_needed(self, moment: datetime) -> None:
-        is_due = self._tested is None or (
-            self._is_untested and self._clock() - self._tested >= self._tests_every_seconds
-        )
-        if not is_due and self._reflected == (*self._inputs(moment), *self._stores()):
+        is_due = self._tested is None or self._clock() - self._tested >= self._tests_every_seconds
+        is_same = self._reflected == (*self._inputs(moment), *self._stores())
+        if is_same and not (is_due and self._is_untested):
             logger.debug("nothing new since %s; not refreshed", self.state.refreshed_at)
             return
         self._reflected = None
