@@ -44,6 +44,9 @@ GRACE_SECONDS = 30.0
 ROLL_BACK_SECONDS = 10.0
 """What a refresh gets to end once its queries are interrupted."""
 
+EMBED_EVERY_SECONDS = 60.0
+"""Between the beginnings of two embedding runs at least: most of a short one is loading."""
+
 _CHILD_SECONDS = 5.0
 _WATCH_SECONDS = 5.0
 _NICEST = 19
@@ -219,6 +222,7 @@ class Embedder:
         self._child: subprocess.Popen[bytes] | None = None
         self._load_id = 0
         self._done_for = 0
+        self._not_before = time.monotonic()
         self._vectors = self._stored()
 
     def vectors(self) -> object:
@@ -244,6 +248,9 @@ class Embedder:
                 self._done_for = self._load_id
         if published.load_id == self._done_for or not published.rows.get("executions"):
             return
+        if time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + EMBED_EVERY_SECONDS
         self._load_id = published.load_id
         self._vectors = self._stored()
         command = "from orb_learning.cli import main; main()"

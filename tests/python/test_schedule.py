@@ -271,11 +271,34 @@ def test_runs_go_on_until_one_changes_nothing(embedder, home, monkeypatch):
 
     real = subprocess.Popen
     monkeypatch.setattr(module.subprocess, "Popen", run)
+    monkeypatch.setattr(module, "EMBED_EVERY_SECONDS", 0.0)
     for _ in range(6):
         embedder.mind()
         if embedder._child is not None:
             assert ended(embedder) == 0
     assert len(started) == 3
+
+
+def test_a_host_that_never_stops_does_not_start_a_run_at_every_turn(embedder, home, monkeypatch):
+    publish_marts(home)
+    home.embeddings.mkdir()
+    started = []
+    real = subprocess.Popen
+
+    def run(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        started.append(1)
+        (home.embeddings / "store.json").write_text("something new")
+        return real(["true"])
+
+    monkeypatch.setattr(module.subprocess, "Popen", run)
+    embedder.mind()
+    assert ended(embedder) == 0
+    embedder.mind()
+    assert len(started) == 1
+    embedder._not_before -= module.EMBED_EVERY_SECONDS
+    embedder.mind()
+    assert ended(embedder) == 0
+    assert len(started) == 2
 
 
 def test_the_command_is_the_embed_command(embedder, home, monkeypatch):
