@@ -27,6 +27,7 @@ from orb_learning.logs import configure
 
 if TYPE_CHECKING:
     from orb_learning.staging import MigrationReport
+    from orb_learning.status import Status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -207,6 +208,49 @@ def refresh(
 
 
 @app.command()
+def schedule(
+    context: typer.Context,
+    interval: Annotated[
+        float, typer.Option(min=1, max=240, help="Seconds between the beginnings of two turns.")
+    ] = 60,
+    tests_every: Annotated[
+        float,
+        typer.Option(min=0, help="Minutes between two builds with tests; 0 tests every refresh."),
+    ] = 60,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds a running refresh gets to end after a signal.")
+    ] = 30,
+    embeds: Annotated[
+        bool,
+        typer.Option(
+            "--embed/--no-embed", help="Embed between refreshes, where that is installed."
+        ),
+    ] = True,
+) -> None:
+    """Refresh again and again, with dbt kept warm, until SIGTERM or SIGINT.
+
+    A turn with nothing new is skipped. One that fails is tried again, after 5 seconds at first and
+    up to a minute or the interval later; the last publication stands. The first build runs all
+    tests; until they pass nothing is published.
+
+    Exit codes: 0 after a signal, with the running refresh finished or rolled back; 143 or 130 if it
+    would not end.
+
+    `orb-learning schedule --interval 60`
+    """
+    from orb_learning.schedule import schedule as run_schedule
+
+    home: Home = context.obj
+    run_schedule(
+        home.root,
+        interval_seconds=interval,
+        tests_every_minutes=tests_every,
+        grace_seconds=grace,
+        embeds=embeds,
+    )
+
+
+@app.command()
 def embed(
     context: typer.Context,
     limit: Annotated[
@@ -309,11 +353,12 @@ def status(context: typer.Context) -> None:
         "events loaded": busy if state.loaded_events is None else f"{state.loaded_events:,}",
         "in quarantine": busy if state.quarantined is None else f"{state.quarantined:,}",
         "last publication": (
-            f"{publication.published_at[:19].replace('T', ' ')} UTC, load {publication.load_id}, "
+            f"{_moment(publication.published_at)}, load {publication.load_id}, "
             f"as of {publication.as_of[:10]}, {publication.rows['executions']:,} executions"
             if publication
             else "never"
         ),
+        **_scheduled(state),
         **{f"size of {name}": _bytes(size) for name, size in state.sizes.items()},
     }
     table = Table.grid(padding=(0, 2))
@@ -322,6 +367,30 @@ def status(context: typer.Context) -> None:
     for name, value in lines.items():
         table.add_row(name, value)
     _print_table(table)
+
+
+def _scheduled(state: Status) -> dict[str, str]:
+    """Return what a status says of the scheduler, if there ever was one."""
+    found = state.schedule
+    if found is None:
+        return {}
+    lines = {
+        "schedule": (
+            f"every {found.interval_seconds:g} s, process {found.process}"
+            if state.is_scheduled
+            else "not running"
+        ),
+        "marts fresh at": f"{_moment(found.fresh_at)}, tested {_moment(found.tested_at)}",
+    }
+    if found.failures:
+        lines["refresh fails"] = (
+            f"{found.failures} in a row, last {_moment(found.failed_at)}: {found.error}"
+        )
+    return lines
+
+
+def _moment(time: str | None) -> str:
+    return f"{time[:19].replace('T', ' ')} UTC" if time else "never"
 
 
 @app.command()

@@ -7,6 +7,7 @@
 <home>/published/<id>/   one publication each; `published/current` links to the one in force
 <home>/embeddings/       vectors of what was executed, kept by the embedder
 <home>/learning.db       a fixed link to the database of the current publication
+<home>/schedule.json     what a scheduler did last
 """
 
 from __future__ import annotations
@@ -99,6 +100,16 @@ class Home:
     def lock_holder(self) -> Path:
         """Who holds the lock, for messages."""
         return self.root / "refresh.pid"
+
+    @property
+    def schedule(self) -> Path:
+        """What a scheduler did last, for `orb-learning status`."""
+        return self.root / "schedule.json"
+
+    @property
+    def schedule_lock(self) -> Path:
+        """What a scheduler locks for as long as it lives."""
+        return self.root / "schedule.lock"
 
     def create(self) -> None:
         """Make the directories that are missing, private to their owner.

@@ -58,7 +58,12 @@ class Refresher:
         self._manifest: Manifest | None = None
 
     def refresh(
-        self, *, as_of: str | None = None, full_refresh: bool = False, quiet: bool = True
+        self,
+        *,
+        as_of: str | None = None,
+        full_refresh: bool = False,
+        quiet: bool = True,
+        with_tests: bool = True,
     ) -> RefreshReport:
         """Load, build all models, test them, and publish.
 
@@ -66,13 +71,15 @@ class Refresher:
             as_of: the moment all windows end, a date or a UTC time; default now.
             full_refresh: build every table from scratch.
             quiet: keep dbt's own log lines off the terminal.
+            with_tests: run the data tests too, and publish only if they pass; without them this
+                is `dbt run`, and a contract or a model that fails still keeps it from publishing.
 
         Raises:
             RefreshError: a node failed; the last publication stands.
             ProjectError: dbt is not installed.
         """
         started = time.monotonic()
-        arguments = ["build", "--selector", "refresh"]
+        arguments = ["build" if with_tests else "run", "--selector", "refresh"]
         if as_of:
             arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
         if full_refresh:
@@ -92,6 +99,16 @@ class Refresher:
             result.node.name for result in results if str(result.status) == "warn" and result.node
         ]
         return RefreshReport(publication, warnings, time.monotonic() - started)
+
+    def interrupt(self) -> None:
+        """Interrupt the queries of a refresh in another thread: it fails and publishes nothing.
+
+        dbt goes on with the next model, so call this until the refresh has ended.
+        """
+        from dbt.adapters.factory import FACTORY
+
+        for adapter in list(FACTORY.adapters.values()):
+            adapter.cancel_open_connections()
 
     def invoke(self, arguments: list[str], *, quiet: bool = True) -> Any:
         """Run one dbt command on this home and return dbt's own result.

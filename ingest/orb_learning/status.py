@@ -10,8 +10,10 @@ from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, NotPublishedError
 from orb_learning.home import Home, size_of
 from orb_learning.publication import Publication, current
+from orb_learning.schedule import is_scheduled
 from orb_learning.staging._file import with_remedy
 from orb_learning.staging._segments import open_segment, segment_names
+from orb_learning.turns import ScheduleState, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Status:
         quarantined: lines in quarantine.
         publication: the publication in force, if there is one.
         sizes: bytes of each store.
+        schedule: what the newest scheduler wrote, if there ever was one.
+        is_scheduled: whether it is at work now.
     """
 
     pending_events: int | None
@@ -35,6 +39,8 @@ class Status:
     quarantined: int | None
     publication: Publication | None
     sizes: dict[str, int]
+    schedule: ScheduleState | None = None
+    is_scheduled: bool = False
 
 
 def read_status(home: Home) -> Status:
@@ -53,6 +59,7 @@ def read_status(home: Home) -> Status:
         "embeddings": size_of(home.embeddings),
         "published": size_of(home.published),
     }
+    schedule = read_state(home)
     positions: dict[str, int] = {}
     load_id, load_at, loaded, quarantined = 0, None, 0, 0
     if home.staging.exists():
@@ -78,7 +85,9 @@ def read_status(home: Home) -> Status:
         except HomeError as error:
             raise with_remedy(error) from error
         except BusyError:
-            return Status(None, None, None, None, None, publication, sizes)
+            return Status(
+                None, None, None, None, None, publication, sizes, schedule, is_scheduled(home)
+            )
     return Status(
         _pending(home, positions),
         load_id,
@@ -87,6 +96,8 @@ def read_status(home: Home) -> Status:
         quarantined,
         publication,
         sizes,
+        schedule,
+        is_scheduled(home),
     )
 
 

@@ -19,12 +19,13 @@ import duckdb
 import pytest
 import typer
 
-from orb_learning import cli, refresh, report
+from orb_learning import cli, refresh, report, schedule, status
 from orb_learning.errors import RefreshError
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
 from orb_learning.refresh import RefreshReport
 from orb_learning.report import MARTS
+from orb_learning.turns import ScheduleState, write_state
 from test_importer import ROW, ROWS, write_json
 from test_report import PATTERNS, POOLS, TIERS, publish_marts
 
@@ -110,6 +111,7 @@ def test_there_is_a_command_for_everything():
         "refresh",
         "report",
         "restore",
+        "schedule",
         "status",
     ]
 
@@ -172,6 +174,10 @@ def test_the_release_is_shown(run, home):
         ["migrate", "downgrade"],
         ["migrate", "downgrade", "--to", "-1"],
         ["demo", "--tasks", "0"],
+        ["schedule", "--interval", "0.5"],
+        ["schedule", "--interval", "241"],
+        ["schedule", "--tests-every", "-1"],
+        ["schedule", "--grace", "-1"],
         ["--log-format", "xml", "load"],
     ],
 )
@@ -562,6 +568,56 @@ def test_the_state_tells_what_is_published(run, home):
     assert (
         f"{made.published_at[:19].replace('T', ' ')} UTC, load 1, as of 2026-03-01, 3 executions"
     ) in run("status").out
+
+
+def test_the_state_tells_of_a_scheduler_only_where_there_was_one(run, home):
+    assert "schedule" not in run("status").out
+    home.create()
+    write_state(home, ScheduleState(7, 60))
+    lines = dict(line.split("  ", 1) for line in run("status").out.splitlines())
+    assert lines["schedule"].strip() == "not running"
+    assert lines["marts fresh at"].strip() == "never, tested never"
+    assert "refresh fails" not in lines
+
+
+def test_the_state_tells_how_fresh_the_marts_are_and_what_fails(run, home, monkeypatch):
+    home.create()
+    moment = "2026-03-01T12:10:02.5+00:00"
+    failing = ScheduleState(7, 2.5, moment, moment, moment, 3, moment, "disk full")
+    write_state(home, failing)
+    monkeypatch.setattr(status, "is_scheduled", lambda _: True)
+    lines = dict(line.split("  ", 1) for line in run("status").out.splitlines())
+    shown = "2026-03-01 12:10:02 UTC"
+    assert lines["schedule"].strip() == "every 2.5 s, process 7"
+    assert lines["marts fresh at"].strip() == f"{shown}, tested {shown}"
+    assert lines["refresh fails"].strip() == f"3 in a row, last {shown}: disk full"
+
+
+def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
+    asked = []
+    monkeypatch.setattr(schedule, "schedule", lambda *given, **named: asked.append((given, named)))
+    options = ["--interval", "2", "--tests-every", "5", "--grace", "9", "--no-embed"]
+    assert run("schedule") == run("schedule", *options) == Ended(0, "", "")
+    assert asked == [
+        (
+            (home.root,),
+            {
+                "interval_seconds": schedule.INTERVAL_SECONDS,
+                "tests_every_minutes": schedule.TESTS_EVERY_MINUTES,
+                "grace_seconds": schedule.GRACE_SECONDS,
+                "embeds": True,
+            },
+        ),
+        (
+            (home.root,),
+            {
+                "interval_seconds": 2,
+                "tests_every_minutes": 5,
+                "grace_seconds": 9,
+                "embeds": False,
+            },
+        ),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def test_every_store_has_its_place_and_locating_touches_nothing(tmp_path):
         home.learning_db,
         home.lock_file,
         home.lock_holder,
+        home.schedule,
+        home.schedule_lock,
     )
     assert [str(place.relative_to(home.root)) for place in places] == [
         "spool",
@@ -107,6 +109,8 @@ def test_every_store_has_its_place_and_locating_touches_nothing(tmp_path):
         "learning.db",
         "refresh.lock",
         "refresh.pid",
+        "schedule.json",
+        "schedule.lock",
     ]
     assert not home.root.exists()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from orb_learning import Telemetry
 from orb_learning.errors import HomeError
@@ -15,6 +16,7 @@ from orb_learning.home import Home
 from orb_learning.publication import publish
 from orb_learning.staging import downgrade, load, open_staging_file
 from orb_learning.status import Status, read_status
+from orb_learning.turns import ScheduleState, write_state
 from test_publication import AS_OF, fill, warehouse_of
 
 NOTHING = {"spool": 0, "staging": 0, "warehouse": 0, "embeddings": 0, "published": 0}
@@ -119,6 +121,17 @@ def test_while_a_load_is_at_work_its_numbers_are_not_known(home, children):
     assert found == Status(None, None, None, None, None, None, found.sizes)
     assert found.sizes["staging"] == home.staging.stat().st_size
     assert read_status(home).pending_events == 0
+
+
+def test_a_status_tells_of_the_newest_scheduler_also_while_a_load_is_at_work(home):
+    load(home)
+    state = ScheduleState(os.getpid(), 60)
+    write_state(home, state)
+    assert (read_status(home).schedule, read_status(home).is_scheduled) == (state, False)
+    with FileLock(home.schedule_lock), duckdb.connect(str(home.staging)):
+        busy = read_status(home)
+    assert busy.last_load_id is None
+    assert (busy.schedule, busy.is_scheduled) == (state, True)
 
 
 def test_a_staging_file_that_is_no_database_is_an_error(home):
