@@ -20,6 +20,9 @@ from orb_learning.publication import Publication, current
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+WHOLE = ("--selector", "refresh")
+STEADY = ("--selector", "steady", "--no-write-json", "--log-level-file", "info")
+
 logger = logging.getLogger("orb_learning.refresh")
 
 
@@ -56,6 +59,7 @@ class Refresher:
         self.home = Home.locate(home)
         self.project = project or locate_project()
         self._manifest: Manifest | None = None
+        self._built: int | None = None
 
     def refresh(
         self,
@@ -79,19 +83,28 @@ class Refresher:
             ProjectError: dbt is not installed.
         """
         started = time.monotonic()
-        arguments = ["build" if with_tests else "run", "--selector", "refresh"]
+        arguments = ["build" if with_tests else "run"]
         if as_of:
             arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
         if full_refresh:
             arguments.append("--full-refresh")
         before = _last_published(self.home)
         with self.home.locked():
+            warehouse = _inode(self.home.warehouse)
+            # Views hold no rows, and artifacts say what they said: only the first refresh of a
+            # warehouse makes them.
+            is_steady = warehouse is not None and warehouse == self._built and not full_refresh
+            selection = STEADY if is_steady else WHOLE
             try:
-                results = self.invoke(arguments, quiet=quiet)
+                results = self.invoke([*arguments, *selection], quiet=quiet)
             except RefreshError:
-                if not self.home.warehouse_damage.exists():
+                is_new = self.home.warehouse_damage.exists() or (
+                    is_steady and _inode(self.home.warehouse) != warehouse
+                )
+                if not is_new:
                     raise
-                results = self.invoke(arguments, quiet=quiet)  # on a warehouse that is built anew
+                results = self.invoke([*arguments, *WHOLE], quiet=quiet)
+            self._built = _inode(self.home.warehouse)
         if _last_published(self.home) == before:
             raise RefreshError("dbt ended without publishing; the last publication stands")
         publication = current(self.home)
@@ -185,6 +198,13 @@ def _why(outcome: Any) -> str:
 def _plain(as_of: str) -> str:
     # The macro as_of_moment refuses what is not a time; here only YAML's quote must not end early.
     return as_of.replace("'", "''")
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _last_published(home: Home) -> tuple[str, int]:
