@@ -76,10 +76,10 @@ class Bulk:
         try:
             doubted = self._insert(connection, batch)
         except (duckdb.DataError, duckdb.ProgrammingError):
-            # As no test could make it: then Python validates them all.
-            for kind in batch.kinds - batch.rows.keys():
-                connection.execute(f"drop table batch.{kind}")
-            batch.kinds &= batch.rows.keys()
+            # What DuckDB cannot read or store, and where that is, is for Python to find.
+            for kind in _CANONICAL:
+                connection.execute(f"drop table if exists batch.{kind}")
+            batch.kinds = set(batch.rows)
             doubted = None
         connection.execute("drop table if exists batch.lines")
         if doubted is None or doubted:

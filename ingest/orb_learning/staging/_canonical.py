@@ -79,14 +79,17 @@ _BOUNDS: dict[object, str] = {
 }
 """What SQL must find true of a value; a kind of event with a field of another type is Python's."""
 
+_MOMENT = (
+    "replace(case when strlen(cast({x} as varchar)) = 19 then cast({x} as varchar)"
+    " else left(cast({x} as varchar) || '00000', 26) end, ' ', 'T')"
+)
 _SPELLED = {
-    "UUID": "'\"' || cast({x} as varchar) || '\"'",
-    "TIMESTAMP": (
-        "'\"' || replace(case when length(cast({x} as varchar)) = 19 then cast({x} as varchar)"
-        " else rpad(cast({x} as varchar), 26, '0') end, ' ', 'T') || 'Z\"'"
-    ),
-    "VARCHAR": "cast(to_json({x}) as varchar)",
+    "UUID": ('"', "cast({x} as varchar)", '"'),
+    "TIMESTAMP": ('"', _MOMENT, 'Z"'),
+    "VARCHAR": ("", "cast(to_json({x}) as varchar)", ""),
 }
+"""How a column's value is spelled in a line: between two texts, in SQL."""
+_PLAIN = ("", "cast({x} as varchar)", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,28 +119,57 @@ def canonical(kind: str) -> Canonical | None:
     if not all(type_ in _BOUNDS for type_, _ in types.values()):
         return None
     columns = {name: type_ for name, type_ in raw_columns(cls).items() if name in types}
-    line, said, holds = [], [], []
+    line, said, holds = _Text(), _Text(), []
     for name in cls.model_fields:
+        begin = f'{"," if holds else "{"}"{name}":'
         if name == "event_type":
-            line.append(f"""',"event_type":"{kind}"'""")
-            said.append(line[-1])
+            for text in (line, said):
+                text.literally(f'{begin}"{kind}"')
             continue
         type_, is_optional = types[name]
         value = f'"row"."{name}"'
-        spelled = _SPELLED.get(columns[name], "cast({x} as varchar)").format(x=value)
-        begin = f"""'{"," if line else "{"}"{name}":'"""
-        line += [begin, f"coalesce({spelled}, 'null')" if is_optional else spelled]
-        if name != "captured_at":
-            said.append(f"({begin} || {spelled})")  # null where the value is, and then left out
+        before, spelled, after = _SPELLED.get(columns[name], _PLAIN)
+        spelled = spelled.replace("{x}", value)
         bounds = _BOUNDS[type_].replace("{x}", value)
-        holds.append(f"({value} is null or {bounds})" if is_optional else f"({bounds})")
+        if is_optional:
+            quoted = f"'{before}' || {spelled} || '{after}'" if before else spelled
+            line.literally(begin)
+            line.as_sql(f"coalesce({quoted}, 'null')")
+            said.as_sql(f"('{begin}' || {quoted})")  # null where the value is, and then left out
+            holds.append(f"({value} is null or {bounds})")
+            continue
+        for text in (line,) if name == "captured_at" else (line, said):
+            text.literally(begin + before)
+            text.as_sql(spelled)
+            text.literally(after)
+        holds.append(f"({bounds})")
     return Canonical(
         shape=json.dumps(columns),
         columns=tuple(columns),
-        line=f"concat({', '.join(line)}, '}}')",
-        said=f"concat({', '.join(said)}, '}}')",
+        line=line.closed(),
+        said=said.closed(),
         holds=" and ".join(holds),
     )
+
+
+class _Text:
+    """A text in SQL, put together from few parts: each costs time for every line."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._literal = ""
+
+    def literally(self, text: str) -> None:
+        self._literal += text
+
+    def as_sql(self, expression: str) -> None:
+        if self._literal:
+            self._parts.append(f"'{self._literal}'")
+        self._parts.append(expression)
+        self._literal = ""
+
+    def closed(self) -> str:
+        return f"concat({', '.join(self._parts)}, '{self._literal}}}')"
 
 
 def _hints(cls: type[Event]) -> dict[str, Any]:
