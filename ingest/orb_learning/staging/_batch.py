@@ -111,6 +111,8 @@ class Batch:
 
     def turn_to(self, segment: int) -> None:
         """Go on with the lines of a segment that was begun."""
+        if self.first_positions and self.first_positions[-1].position == self.lines:
+            self.first_positions.pop()  # that segment had no new line
         self.first_positions.append(Place(self.lines, segment))
 
     def take(self, count: int, size: int) -> Place:
