@@ -17,6 +17,11 @@ ERASURE = "ingest/orb_learning/staging/_erasure.py"
 PLUGIN = "ingest/orb_learning/dbt_plugin.py"
 
 STAGING_TESTS = ("tests/python/staging/test_loader.py", "tests/python/staging/test_bad_lines.py")
+AGREEMENT_TESTS = (
+    "tests/python/staging/test_duckdb_and_python_agree.py",
+    "-k",
+    "odd_values_in_any_place",
+)
 CRASH_TESTS = ("tests/python/staging/test_load_crashes.py",)
 PUBLICATION_TESTS = ("tests/python/test_publication.py",)
 DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
@@ -108,6 +113,20 @@ MUTANTS = (
         "progress.is_complete = segment.is_sealed and progress.read_to >= segment.size",
         "progress.is_complete = progress.read_to >= segment.size",
         STAGING_TESTS,
+    ),
+    Mutant(
+        "a number in metadata may end in zeros",
+        CANONICAL,
+        r"\.(?:0|[0-9]{0,3}[1-9]))",
+        r"\.[0-9]{1,4})",
+        AGREEMENT_TESTS,
+    ),
+    Mutant(
+        "a key may stand twice in metadata",
+        CANONICAL,
+        " or len(list_distinct(json_keys({x}))) = len(json_keys({x})))",
+        " or len(json_keys({x})) > 0)",
+        AGREEMENT_TESTS,
     ),
     # -- models -----------------------------------------------------------------------------
     Mutant(

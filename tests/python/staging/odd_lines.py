@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -249,6 +249,15 @@ class OddLines:
                 if name != "event_type" and (field.is_required() or chance.random() < 0.7)
             }
         )
+
+    def with_odd_values(self, kind: str) -> Iterator[str]:
+        """Yield lines of one kind, each with one odd value in the place of a good one."""
+        cls = EVENT_TYPES[kind]
+        values = {name: self._valid(name) for name in cls.model_fields if name != "event_type"}
+        text = cls.model_validate(values).to_line().decode()
+        for place in _VALUE.finditer(text):
+            for odd in (*NUMBERS, *TEXTS, *OBJECTS, *(f'"{time}"' for time in TIMES)):
+                yield text[: place.start()] + odd + text[place.end() :]
 
     def _valid(self, name: str) -> Any:
         chance = self._chance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_lines import OddLines
 
-from orb_learning.events import EVENT_TYPES, content_hash
+from orb_learning.events import EVENT_TYPES, Event, content_hash
 from orb_learning.home import Home
 from orb_learning.staging import _batch, _bulk, _loader, load
 from orb_learning.staging._canonical import canonical
@@ -93,17 +94,24 @@ def test_events_with_any_values_are_stored_alike(tmp_path_factory, values_of, da
     assert_both_agree(tmp_path_factory.mktemp("homes"), {"a.jsonl": lines})
 
 
-def test_what_a_hook_writes_does_not_pass_through_python(home, spool, staging, by_python):
+@pytest.mark.parametrize("kind", ["routing_decision", "quality_policy_adjusted", "feedback"])
+def test_odd_values_in_any_place_are_taken_refused_and_stored_alike(tmp_path, kind):
+    lines = [line.encode("utf-8", "surrogatepass") for line in OddLines(0).with_odd_values(kind)]
+    assert_both_agree(tmp_path, {"a.jsonl": b"\n".join(lines) + b"\n"})
+
+
+def test_what_a_hook_writes_does_not_pass_through_python(spool, staging, by_python):
     source = OddLines(1)
-    events = [source.event() for _ in range(500)]
-    plain = [event for event in events if canonical_kind(event.to_line())]
-    spool.write("a.jsonl", *plain)
+    events = [event for event in (source.event() for _ in range(500)) if _is_for_sql(event)]
+    spool.write("a.jsonl", *events)
     staging.load()
-    assert len(by_python) < len(plain) / 3, "of lines with odd values by design"
+    rare = re.compile(rb'"(nested|ratio)"|:0\.00001|:1e-0?5')
+    assert all(rare.search(line) for line in by_python)
+    assert len(by_python) < len(events) / 2
 
 
-def canonical_kind(line: bytes) -> bool:
-    return any(canonical(kind) and f'"{kind}"'.encode() in line for kind in EVENT_TYPES)
+def _is_for_sql(event: Event) -> bool:
+    return event.type_name in EVENT_TYPES and canonical(event.type_name) is not None
 
 
 def test_the_hash_in_sql_is_the_hash_in_python(spool, staging, pool, by_python):
