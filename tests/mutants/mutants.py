@@ -115,10 +115,10 @@ MUTANTS = (
         STAGING_TESTS,
     ),
     Mutant(
-        "a number in metadata may end in zeros",
+        "a number is spelled as DuckDB spells it",
         CANONICAL,
-        r"\.(?:0|[0-9]{0,3}[1-9]))",
-        r"\.[0-9]{1,4})",
+        'Fraction: "({x} = 0 or {x} between 1e-4 and 1)"',
+        'Fraction: "{x} between 0 and 1"',
         AGREEMENT_TESTS,
     ),
     Mutant(
