@@ -179,3 +179,5 @@ def attach(connection: duckdb.DuckDBPyConnection) -> None:
     Small groups of rows keep all of DuckDB's threads at work on them.
     """
     connection.execute("attach ':memory:' as batch (row_group_size 20480)")
+    # The file of lines has one name for ever new contents.
+    connection.execute("set enable_external_file_cache = false")
