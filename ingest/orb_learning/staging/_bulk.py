@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.events import EVENT_TYPES
 from orb_learning.staging._batch import Batch, Place
-from orb_learning.staging._canonical import Canonical, canonical
+from orb_learning.staging._canonical import canonical
 from orb_learning.staging._columns import batch_columns
 from orb_learning.staging._segments import BLOCK_BYTES, Block
 
@@ -29,6 +30,8 @@ _UNCLEAN = (b"\0", b"\1", b"\r", b"\n\n")
 _MARK = b"\xef\xbb\xbf"
 _HOLE = b"-\n"
 """Stands for each line that is not in the file, so that its row number is its position."""
+
+_LINES_OF_ONE_THREAD = 10_000
 
 _CANONICAL = {kind: sql for kind in EVENT_TYPES if (sql := canonical(kind))}
 
@@ -103,14 +106,27 @@ class Bulk:
         ).fetchall()
         if (lines, size) != (self.lines, self.size):
             return None
-        kinds = connection.execute("select distinct kind from batch.lines").fetchall()
-        tables = []
-        for (kind,) in kinds:
-            if kind is None:
-                continue
-            connection.execute(_accepted(kind, _CANONICAL[kind], batch.load_id))
-            batch.kinds.add(kind)
-            tables.append(f"select position from batch.{kind}")
+        kinds = [
+            kind
+            for (kind,) in connection.execute(
+                "select distinct kind from batch.lines where kind is not null"
+            ).fetchall()
+        ]
+        for kind in kinds:
+            declared = ", ".join(f'"{name}" {type_}' for name, type_ in batch_columns(kind).items())
+            connection.execute(f"create or replace table batch.{kind} ({declared})")
+        batch.kinds |= set(kinds)
+        half = lines // 2 if lines > _LINES_OF_ONE_THREAD else lines
+        _execute_all(
+            connection,
+            [
+                _insert_accepted(kind, rows, batch.load_id)
+                for kind in kinds
+                for rows in (range(half), range(half, lines))
+                if rows
+            ],
+        )
+        tables = [f"select position from batch.{kind}" for kind in kinds]
         accepted = " union all ".join(tables) or "select 0 where false"
         ((taken,),) = connection.execute(f"select count(*) from ({accepted})").fetchall()
         if taken == lines:
@@ -171,13 +187,23 @@ def _is_clean(data: bytes) -> bool:
     return True
 
 
-def _accepted(kind: str, sql: Canonical, load_id: int) -> str:
-    """Return the statement that makes a kind's table of the canonical lines."""
+def _execute_all(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
+    """Execute statements two at a time: DuckDB gives a small table's lines to one thread only."""
+
+    def execute(statement: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(execute, statements))
+
+
+def _insert_accepted(kind: str, rows: range, load_id: int) -> str:
+    """Return the statement that puts some rows' canonical lines into their kind's table."""
+    sql = _CANONICAL[kind]
     columns = ", ".join(f'"row"."{name}"' for name in sql.columns)
-    declared = ", ".join(f'"{name}" {type_}' for name, type_ in batch_columns(kind).items())
     # `unnest` keeps DuckDB from parsing a line once for each of its columns.
     return f"""
-        create or replace table batch.{kind} ({declared});
         insert into batch.{kind}
         select {columns}, cast(md5({sql.said}) as uuid), {load_id}, position
         from (
@@ -186,7 +212,10 @@ def _accepted(kind: str, sql: Canonical, load_id: int) -> str:
                 line,
                 unnest([try(from_json_strict(line, '{sql.shape}'))]) as "row"
             from batch.lines
-            where kind = '{kind}' and strlen(line) < {MAX_LINE_BYTES}
+            where
+                kind = '{kind}'
+                and rowid between {rows[0]} and {rows[-1]}
+                and strlen(line) < {MAX_LINE_BYTES}
         ) as parsed
         where line = {sql.line} and {sql.holds}
     """

@@ -120,7 +120,8 @@ def canonical(kind: str) -> Canonical | None:
     if not all(type_ in _BOUNDS for type_, _ in types.values()):
         return None
     columns = {name: type_ for name, type_ in raw_columns(cls).items() if name in types}
-    line, said, holds = _Text(), _Text(), []
+    line, said = _Text(), _Text()
+    holds: list[str] = []
     for name in cls.model_fields:
         begin = f'{"," if holds else "{"}"{name}":'
         if name == "event_type":

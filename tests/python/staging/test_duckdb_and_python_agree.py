@@ -145,6 +145,15 @@ def test_what_duckdb_splits_otherwise_is_left_to_python(
     assert pool(1).to_line() in by_python
 
 
+def test_many_lines_are_validated_in_two_threads(spool, staging, pool, by_python, monkeypatch):
+    monkeypatch.setattr(_bulk, "_LINES_OF_ONE_THREAD", 5)
+    spool.write("a.jsonl", *(pool(number) for number in (*range(9), 3)))
+    staging.load()
+    assert staging.pools() == [f"pool-{number:04}" for number in range(9)]
+    assert staging.segments() == {"a.jsonl": (10, 9, 1, 0, True)}
+    assert by_python == []
+
+
 def test_the_lines_file_needs_no_linux(spool, staging, pool, monkeypatch, by_python):
     monkeypatch.delattr(os, "memfd_create", raising=False)
     spool.write("a.jsonl", pool(1))
