@@ -135,14 +135,36 @@ def test_a_block_that_duckdb_would_read_otherwise_goes_to_python_alone(
     assert pool(9).to_line() not in by_python
 
 
+@pytest.mark.parametrize("odd", [b"x\ry", b"x\1y", b""])
 def test_what_duckdb_splits_otherwise_is_left_to_python(
-    spool, staging, pool, by_python, monkeypatch
+    spool, staging, pool, by_python, monkeypatch, odd
 ):
     monkeypatch.setattr(_bulk, "_UNCLEAN", ())
-    spool.write("a.jsonl", pool(1), b"x\ry", b"", pool(2))
+    spool.write("a.jsonl", pool(1), odd, pool(2))
     staging.load()
     assert staging.pools() == ["pool-0001", "pool-0002"]
-    assert pool(1).to_line() in by_python
+    assert len(staging.reasons()) == 1
+    assert odd in by_python
+
+
+def test_bytes_that_duckdb_drops_leave_every_line_to_python(
+    spool, staging, pool, by_python, monkeypatch
+):
+    monkeypatch.setattr(_bulk, "_MARK", b"never")
+    marked = b"\xef\xbb\xbf" + pool(1).to_line()
+    spool.write("a.jsonl", marked, pool(2))
+    staging.load()
+    assert staging.pools() == ["pool-0002"]
+    assert by_python == [marked, pool(2).to_line()]
+
+
+def test_a_doubtful_line_takes_no_other_with_it(spool, staging, pool, by_python):
+    doubtful = pool(1).to_line() + b" "
+    spool.write("a.jsonl", pool(0))
+    spool.write("b.jsonl", doubtful, pool(2))
+    staging.load()
+    assert staging.pools() == ["pool-0000", "pool-0001", "pool-0002"]
+    assert by_python == [doubtful]
 
 
 def test_many_lines_are_validated_in_two_threads(spool, staging, pool, by_python, monkeypatch):
