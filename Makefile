@@ -55,7 +55,7 @@ fixture: setup
 	ORB_LEARNING_HOME=$(FIXTURE) $(BIN)/dbt docs generate
 
 long: setup  ## the property tests on many more histories and payloads
-	$(BIN)/pytest tests/python/models tests/python/capture/test_hostile.py --long
+	$(BIN)/pytest tests/python/models tests/python/capture/test_hostile.py tests/python/staging/test_duckdb_and_python_agree.py --long
 
 # A venv with the next DuckDB and little else: a canary that turns red there says what would change.
 $(VENV)-next/.ready: Makefile

@@ -1,10 +1,11 @@
 """The system of record: raw event tables, the load ledger, quarantine, and their schema."""
 
 from orb_learning.staging._backup import Backup, backup, restore
+from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 from orb_learning.staging._erasure import request_erasure
 from orb_learning.staging._file import open_staging, open_staging_file, settle_warehouse
-from orb_learning.staging._loader import LoadReport, load
+from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
     MigrationState,

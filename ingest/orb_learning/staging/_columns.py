@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from orb_learning.events import Event
+from orb_learning.events import EVENT_TYPES, Event
 
 LOADER_COLUMNS = {"event_hash": "UUID", "load_id": "BIGINT"}
 """What the loader adds: the identity of the event's content, and the load that brought it."""
@@ -30,6 +30,11 @@ def raw_columns(cls: type[Event]) -> dict[str, str]:
         if name != "event_type"
     }
     return {**columns, **LOADER_COLUMNS}
+
+
+def batch_columns(kind: str) -> dict[str, str]:
+    """Return the columns of a load's new rows of one kind; `position` tells their lines' order."""
+    return {**raw_columns(EVENT_TYPES[kind]), "position": "BIGINT"}
 
 
 def _column_type(annotation: Any) -> str:

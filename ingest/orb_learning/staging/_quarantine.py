@@ -11,9 +11,9 @@ from uuid import UUID
 from orb_learning.errors import HomeError, InvalidEventError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
+from orb_learning.staging._commit import commit_replay
 from orb_learning.staging._file import open_staging
 from orb_learning.staging._lines import read_event
-from orb_learning.staging._loader import commit_replay
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,7 +15,8 @@ from orb_learning.capture._spool import MAX_LINE_BYTES
 
 SEGMENT_NAME = re.compile(r"^[0-9A-Za-z_-]{1,120}\.jsonl\Z")
 
-_CHUNK_BYTES = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+"""How much of a segment is read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,39 @@ class Line:
     length: int
     data: bytes
     fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Successive whole lines of a segment.
+
+    Attributes:
+        offset: bytes before them in the segment.
+        lines: how many they are.
+        size: their bytes, newlines included.
+        data: the bytes themselves, where they are kept.
+    """
+
+    offset: int
+    lines: int
+    size: int
+    data: bytes = b""
+
+    def head(self, lines: int) -> Block:
+        """Return its first lines, or all of it if it has no more."""
+        if lines >= self.lines:
+            return self
+        rest = self.data.split(b"\n", lines)[lines]
+        size = self.size - len(rest)
+        return Block(self.offset, lines, size, self.data[:size])
+
+    def __iter__(self) -> Iterator[Line]:
+        """Yield its lines."""
+        offset = self.offset
+        for text in self.data.split(b"\n")[:-1]:
+            length = len(text) + 1
+            yield _line(offset, length, text[:MAX_LINE_BYTES])
+            offset += length
 
 
 MAX_READ_BYTES = 1024 * 1024 * 1024
@@ -56,6 +90,23 @@ class Segment:
     def close(self) -> None:
         os.close(self._fd)
 
+    def blocks(self, start: int, stop: int | None = None) -> Iterator[Block | Line]:
+        """Yield all that `lines` yields, in blocks of whole lines where these are short enough."""
+        end = self.size if stop is None else min(stop, self.size)
+        position = start
+        while position < end:
+            data = os.pread(self._fd, min(BLOCK_BYTES, end - position), position)
+            size = data.rfind(b"\n") + 1
+            if size:
+                yield Block(position, data.count(b"\n"), size, data[:size])
+                position += size
+                continue
+            line = next(self.lines(position, stop), None)
+            if line is None:
+                break
+            yield line
+            position += line.length
+
     def lines(self, start: int, stop: int | None = None) -> Iterator[Line]:
         """Yield the lines from byte `start` up to `stop`, or to the size seen at its opening."""
         end = self.size if stop is None else min(stop, self.size)
@@ -64,7 +115,7 @@ class Segment:
         length = 0
         position = start
         while position < end:
-            chunk = os.pread(self._fd, min(_CHUNK_BYTES, end - position), position)
+            chunk = os.pread(self._fd, min(BLOCK_BYTES, end - position), position)
             if not chunk:
                 break
             position += len(chunk)

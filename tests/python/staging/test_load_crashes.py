@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orb_learning.staging import _loader, load
+from orb_learning.staging import _batch, _loader, load
 
 EVENTS = 200
 """Each is written twice, and every tenth is followed by a bad line."""
@@ -57,18 +57,19 @@ class Watched:
 @pytest.fixture
 def watch(monkeypatch) -> Callable[[Callable[[str], None]], None]:
     """Call back for every line read and around every statement of a commit."""
-    read_event = _loader.read_event
-    commit = _loader._commit
+    take = _batch.Batch.take
+    commit = _loader.commit
 
     def start(call: Callable[[str], None]) -> None:
-        def read(line: bytes) -> Any:
-            call("line")
-            return read_event(line)
+        def read(batch: _batch.Batch, count: int, size: int) -> _batch.Place:
+            for _ in range(count):
+                call("line")
+            return take(batch, count, size)
 
         monkeypatch.setattr(_loader, "MAX_LOAD_LINES", 40)
-        monkeypatch.setattr(_loader, "read_event", read)
+        monkeypatch.setattr(_batch.Batch, "take", read)
         monkeypatch.setattr(
-            _loader, "_commit", lambda real, batch: commit(Watched(real, call), batch)
+            _loader, "commit", lambda real, batch: commit(Watched(real, call), batch)
         )
 
     return start

@@ -21,7 +21,7 @@ from orb_learning.capture._spool import SpoolWriter
 from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
-from orb_learning.staging import LoadReport, _loader, load
+from orb_learning.staging import LoadReport, _columns, _commit, _loader, load
 
 ODD_FOLDERS = [
     "with spaces",
@@ -321,8 +321,8 @@ def test_a_long_backlog_becomes_several_loads(home, spool, staging, pool, monkey
 
 
 def test_many_rows_go_to_duckdb_in_pieces(spool, staging, pool, monkeypatch):
-    monkeypatch.setattr(_loader, "_CHUNK_ROWS", 3)
-    spool.write("a.jsonl", *(pool(number) for number in range(10)))
+    monkeypatch.setattr(_commit, "_CHUNK_ROWS", 3)
+    spool.write("a.jsonl", *(pool(number).to_line() + b" " for number in range(10)))
     assert staging.load() == LoadReport(1, 10, 10)
 
 
@@ -354,12 +354,12 @@ def test_the_log_says_how_much_was_loaded_and_nothing_of_it(spool, staging, pool
 def test_rows_that_duckdb_refuses_are_found_and_their_neighbours_load(
     spool, staging, pool, monkeypatch
 ):
-    columns = _loader.raw_columns
+    columns = _columns.raw_columns
 
     def narrowed(cls: type[Event]) -> dict[str, str]:
         return {**columns(cls), "pool_type": "TINYINT"}
 
-    monkeypatch.setattr(_loader, "raw_columns", narrowed)
+    monkeypatch.setattr(_columns, "raw_columns", narrowed)
     refused = {3, 4, 17, 99}
     spool.write(
         "a.jsonl",
@@ -390,13 +390,13 @@ def test_a_fault_that_is_not_the_rows_own_keeps_the_whole_load_back(
 ):
     spool.write("a.jsonl", pool(1), pool(2))
     staging.load()
-    spool.write("b.jsonl", pool(3))
+    spool.write("b.jsonl", pool(3).to_line() + b" ")
 
     def fail(*_: object) -> None:
         raise duckdb.IOException("IO Error: No space left on device\nand more")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_loader, "_insert_chunk", fail)
+        patch.setattr(_commit, "_insert_chunk", fail)
         with pytest.raises(HomeError) as caught:
             load(home)
     assert str(caught.value) == f"cannot use {home.staging}: IO Error: No space left on device"
@@ -414,7 +414,7 @@ def test_a_transaction_that_duckdb_ended_itself_reports_why(
         raise duckdb.IOException("IO Error: disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_loader, "_write_ledger", fail_to_commit)
+        patch.setattr(_commit, "_write_ledger", fail_to_commit)
         with pytest.raises(HomeError, match="IO Error: disk full"):
             load(home)
 
@@ -424,22 +424,26 @@ def test_a_transaction_that_duckdb_ended_itself_reports_why(
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("delete from temp.batch_pool_created", "a.jsonl: 2 lines read but 0 accounted for"),
-        ("insert into temp.batch_pool_created from temp.batch_pool_created", "but 4 accounted"),
+        ("delete from batch.pool_created", "a.jsonl: 2 lines read but 0 accounted for"),
+        (
+            "insert into batch.pool_created select * replace (position + 2 as position)"
+            " from batch.pool_created",
+            "a.jsonl: 2 lines read but 4 accounted for",
+        ),
     ],
 )
 def test_lines_that_are_not_accounted_for_stop_the_load(
     home, spool, staging, pool, monkeypatch, query, message
 ):
     spool.write("a.jsonl", pool(1), pool(2))
-    fill = _loader._fill_temporary
+    fill = _commit._fill_tables
 
     def fill_wrongly(connection: duckdb.DuckDBPyConnection, *rest: Any) -> None:
         fill(connection, *rest)
         connection.execute(query)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_loader, "_fill_temporary", fill_wrongly)
+        patch.setattr(_commit, "_fill_tables", fill_wrongly)
         with pytest.raises(OrbLearningError, match=message):
             load(home)
 
@@ -463,10 +467,10 @@ def test_rows_that_are_not_where_they_were_written_stop_the_load(
                 self._connection.execute("delete from raw.pool_created")
             return result
 
-    insert = _loader._insert_new
+    insert = _commit._insert_new
     with monkeypatch.context() as patch:
         patch.setattr(
-            _loader, "_insert_new", lambda connection, *rest: insert(Forgetful(connection), *rest)
+            _commit, "_insert_new", lambda connection, *rest: insert(Forgetful(connection), *rest)
         )
         with pytest.raises(OrbLearningError, match=r"raw\.pool_created does not hold the rows"):
             load(home)

@@ -12,8 +12,10 @@ from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, InvalidEvent, TaskErased
 from orb_learning.staging import (
     LoadReport,
+    _batch,
+    _bulk,
+    _commit,
     _lines,
-    _loader,
     list_quarantine,
     load,
     replay_quarantine,
@@ -31,11 +33,12 @@ def forgetful(monkeypatch):
             raise OrbLearningErrorOfALine("this release does not know odd pools")
         return event, spelled
 
-    monkeypatch.setattr(_loader, "read_event", refuse)
-    return lambda: monkeypatch.setattr(_loader, "read_event", read)
+    monkeypatch.setattr(_batch, "read_event", refuse)
+    monkeypatch.setattr(_bulk.Bulk, "offer", lambda *_: False)
+    return lambda: monkeypatch.setattr(_batch, "read_event", read)
 
 
-class OrbLearningErrorOfALine(_loader.InvalidEventError):
+class OrbLearningErrorOfALine(_batch.InvalidEventError):
     pass
 
 
@@ -161,12 +164,12 @@ def test_what_duckdb_refuses_stays(home, spool, staging, pool, forgetful, monkey
     spool.write("a.jsonl", pool(1), pool(3))
     staging.load()
     forgetful()
-    row = _loader._Batch.row
+    row = _batch.Batch.row
 
     def spoil(self, spelled, segment):
         return row(self, spelled, segment).replace("pool-0003", "pool-\\ud800")
 
-    monkeypatch.setattr(_loader._Batch, "row", spoil)
+    monkeypatch.setattr(_batch.Batch, "row", spoil)
     assert replay_quarantine(home).loaded == 1
     assert len(list_quarantine(home)) == 1
     staging.load()
@@ -177,7 +180,7 @@ def test_a_replay_that_fails_changes_nothing(home, spool, staging, pool, forgetf
     staging.load()
     forgetful()
     with monkeypatch.context() as patch:
-        patch.setattr(_loader, "faults", lambda _: ["something is off"])
+        patch.setattr(_commit, "faults", lambda _: ["something is off"])
         with pytest.raises(OrbLearningError, match="something is off; nothing was replayed"):
             replay_quarantine(home)
     assert staging.pools() == []
