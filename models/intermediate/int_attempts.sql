@@ -20,7 +20,22 @@ with events as (
     select *
     from {{ ref('int_task_events') }}
     {% if is_incremental() %}
+    -- Of a task that is known already the search begins with the load that first told of it, and
+    -- whole rows are read only where the engine's zone maps allow one of the events.
     where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
+        and event_id in (
+            select event_id
+            from {{ ref('int_task_events') }}
+            where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
+                and load_id >= (
+                    select
+                        coalesce(
+                            min(first_load_id), (select max(load_id) from {{ this }}), 0
+                        )
+                    from {{ this }}
+                    where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
+                )
+        )
     {% endif %}
 
 ),
@@ -31,7 +46,8 @@ sequenced as (
     select
         *,
         row_number() over task_order as ordinal,
-        max(load_id) over (partition by task_id) as task_load_id
+        max(load_id) over (partition by task_id) as task_load_id,
+        min(load_id) over (partition by task_id) as first_load_id
     from events
     window
         task_order as (
@@ -111,6 +127,7 @@ final as (
         task_id,
         attempt_number as attempt,
         max(task_load_id) as load_id,
+        min(first_load_id) as first_load_id,
         max_by(occurred_at, precedence) filter (where event_type = 'routing_decision')
             as decided_at,
         max_by(occurred_at, precedence) filter (where event_type = 'pool_execution_start')

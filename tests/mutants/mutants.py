@@ -139,8 +139,17 @@ MUTANTS = (
     Mutant(
         "the watermark is the events' own clock",
         "models/intermediate/int_attempts.sql",
-        "where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})",
-        "where occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})",
+        "where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})\n"
+        "        and event_id",
+        "where occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n"
+        "        and event_id",
+        LATE,
+    ),
+    Mutant(
+        "the search for a task's events begins after the first of them",
+        "models/intermediate/int_attempts.sql",
+        "and load_id >= (",
+        "and load_id > (",
         LATE,
     ),
     Mutant(
@@ -153,14 +162,14 @@ MUTANTS = (
     Mutant(
         "the day that a row has left is not built again",
         "macros/days.sql",
-        "                and days.fingerprint = built.day_fingerprint\n",
+        "                and known_days.fingerprint = built.day_fingerprint\n",
         "",
         MACHINE,
     ),
     Mutant(
         "what has aged out of the window stays",
         "macros/days.sql",
-        "                and {{ within_window('days.date', days) }}\n",
+        "                and {{ within_window('known_days.date', days) }}\n",
         "",
         WINDOWS,
     ),

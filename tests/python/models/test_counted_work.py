@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,18 +16,26 @@ import pytest
 
 from orb_learning import Telemetry, dbt_plugin
 from orb_learning.events import RoutingDecision, RoutingOutcome
+from orb_learning.publication import current
 from orb_learning.refresh import Refresher
 from orb_learning.staging import open_staging
 
 from .warehouse import Warehouse
 
-EXECUTIONS = 300_000
+EXECUTIONS = 150_000
 DAYS = 90
 LAST_DAY = datetime(2026, 6, 30, tzinfo=UTC)
 AS_OF = "2026-06-30T23:00:00"
 
 _NODE = re.compile(r'"node_id": "\w+\.orb_learning\.([\w-]+)"')
-_WRITES = {"INSERT", "DELETE_OPERATOR", "DELETE", "CREATE_TABLE_AS", "BATCH_INSERT", "BATCH_CREATE_TABLE_AS"}
+_WRITES = {
+    "INSERT",
+    "DELETE_OPERATOR",
+    "DELETE",
+    "CREATE_TABLE_AS",
+    "BATCH_INSERT",
+    "BATCH_CREATE_TABLE_AS",
+}
 
 
 @dataclass
@@ -128,8 +135,12 @@ def capture(warehouse: Warehouse, count: int, days: float, seed: int) -> None:
             at = LAST_DAY + timedelta(hours=20) - timedelta(days=days * number / count)
             telemetry.capture_sync(
                 RoutingDecision(
-                    task_id=task, occurred_at=at, task_type="fix", repo="acme/1",
-                    model_tier="small", pool_type="solo",
+                    task_id=task,
+                    occurred_at=at,
+                    task_type="fix",
+                    repo="acme/1",
+                    model_tier="small",
+                    pool_type="solo",
                 )
             )
             telemetry.capture_sync(RoutingOutcome(task_id=task, occurred_at=at, success=True))
@@ -153,15 +164,55 @@ def run(warehouse: Warehouse, selector: str = "steady") -> Work:
     return work
 
 
-def test_print(warm: Warehouse) -> None:
+BY_TASK = ("int_attempts", "executions", "tasks")
+BY_DAY = ("int_solution_days", "pool_performance", "quality_trend", "tier_performance")
+ROW_GROUP = 122_880
+"""Rows that DuckDB skips or reads together."""
+
+STEADY = {
+    *BY_TASK, *BY_DAY, "int_execution_days", "solution_patterns", "pending_executions",
+    "feedback", "pools", "quality_policies", "solutions", "publication",
+}  # fmt: skip
+
+
+def test_new_events_touch_their_tasks_and_their_day(warm: Warehouse) -> None:
     capture(warm, 500, 0.5, seed=1)
     work = run(warm)
-    for name in work.read:
-        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
+
+    assert set(work.read) | set(work.written) == STEADY, "the models that ran"
+    # Each row is written twice, to a temporary table and to the model's own.
+    assert {model: work.written[model] for model in BY_TASK} == dict.fromkeys(BY_TASK, 2 * 500)
+    assert sum(work.written[model] for model in BY_DAY) < 100
+    assert work.written["int_execution_days"] == DAYS + 1
+    assert sum(work.written.values()) - work.written["publication"] < 4_000
+    for model in BY_TASK:
+        assert work.read[model] < 20_000, model
+    for model in BY_DAY:
+        assert work.read[model] < 3 * ROW_GROUP, model
+    assert work.read["int_execution_days"] < EXECUTIONS + 10_000
+    # The publication gets the changed rows, and small marts anew; comparing reads keys alone.
+    assert work.written["publication"] < 40_000
+    assert work.read["publication"] < 10 * EXECUTIONS
+
+
+def test_late_events_touch_the_days_they_belong_to(warm: Warehouse) -> None:
     capture(warm, 500, 30, seed=2)
     work = run(warm)
-    for name in work.read:
-        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
+    days = 31
+    groups = {"tier_performance": 80, "quality_trend": 40, "pool_performance": 0}
+    assert {model: work.written[model] for model in BY_TASK} == dict.fromkeys(BY_TASK, 2 * 500)
+    for model, groups_a_day in groups.items():
+        if groups_a_day:
+            assert 0 < work.written[model] <= 2 * days * (groups_a_day + 2), model
+    assert sum(work.written.values()) - work.written["publication"] < 100_000
+
+
+def test_nothing_new_touches_nothing(warm: Warehouse) -> None:
+    before = current(warm.home)
+    run(warm)
     work = run(warm)
-    for name in work.read:
-        print(f"{name:30s} {work.read[name]:10,} {work.written[name]:10,}")
+    assert dict(+work.written) == {"int_execution_days": DAYS + 1}
+    for model in BY_DAY:  # which days they hold, and no execution
+        assert work.read[model] < 2 * ROW_GROUP, model
+    assert work.read["publication"] < 60_000
+    assert current(warm.home).load_id == before.load_id

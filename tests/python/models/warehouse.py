@@ -12,7 +12,7 @@ from orb_learning import Telemetry
 from orb_learning.events import Event
 from orb_learning.refresh import Refresher
 
-LOAD_COLUMNS = {"load_id", "uploaded_at", "fingerprint", "day_fingerprint"}
+LOAD_COLUMNS = {"load_id", "first_load_id", "uploaded_at", "fingerprint", "day_fingerprint"}
 """What depends on the cut into loads, and on nothing else."""
 
 Tables = dict[str, list[tuple[Any, ...]]]
