@@ -98,6 +98,9 @@ from texts
 order by routed_at
 """
 
+_LOAD = "1 + cast(epoch({moment} - (select min(timestamp) from executions)) as bigint) // 3600"
+"""As if a load had run at each full hour."""
+
 _RECORDED_SHARE = 10
 """One in so many executions came as a whole, all others as a decision and an outcome."""
 
@@ -137,7 +140,7 @@ def _insert(kind: str) -> str:
             task_id,
             {fields},
             cast(md5('hash of {kind} ' || i) as uuid) as event_hash,
-            1 as load_id
+            {_LOAD.format(moment=moment)} as load_id
         from executions
         where i % {_RECORDED_SHARE} {share}
         order by occurred_at
@@ -159,14 +162,19 @@ def write_history(home: Home, *, executions: int, texts: int, until: date) -> No
                 "verbs": VERBS,
             },
         )
-        events = 0
         for kind in _EVENTS:
-            added = staging.execute(_insert(kind)).fetchone()
-            events += added[0] if added else 0
+            staging.execute(_insert(kind))
+        counted = " union all ".join(f"select load_id from raw.{kind}" for kind in _EVENTS)
         staging.execute(
-            "insert into ledger.loads"
-            " values (1, now() at time zone 'UTC', 'benchmark', ?, ?, 0, 0)",
-            [events, events],
+            f"""
+            insert into ledger.loads
+            select
+                number, now() at time zone 'UTC', 'benchmark', count(load_id), count(load_id), 0, 0
+            from range(1, (select max(load_id) + 1 from ({counted}))) as loads (number)
+            left join ({counted}) as events on events.load_id = number
+            group by number
+            order by number
+            """
         )
 
 
