@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving clean
+.PHONY: help setup demo test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving bench-refresh clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -86,6 +86,9 @@ bench-capture: setup  ## time the hooks beside their peers, into docs/benchmarks
 bench-serving: setup $(VENV)/.ready-embeddings  ## time reads, searches and embeddings, into docs/benchmarks.md
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/serving.py --write docs/benchmarks.md
+
+bench-refresh: setup  ## time loads, refreshes and publications, into docs/benchmarks.md
+	$(BIN)/python benchmarks/refresh.py --write docs/benchmarks.md
 
 clean:  ## remove what the other targets made, data/ excepted
 	rm -rf $(VENV) $(VENV)-next target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

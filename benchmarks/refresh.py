@@ -23,6 +23,8 @@ from uuid import UUID
 from history import UNTIL, Wanted, build_history, some_repo
 from report import alone, machine, megabytes, seeded, table, write_section
 
+from orb_learning.refresh import STEADY, WHOLE, Refresher
+
 SIZES = (100_000, 1_000_000, 10_000_000)
 TEXTS = 200_000
 TURNS = 5
@@ -63,11 +65,11 @@ class Warm:
 
     def __init__(self, root: Path, *, indexes: bool) -> None:
         from orb_learning import dbt_plugin
-        from orb_learning.refresh import Refresher
 
         self.refresher = Refresher(root)
         self.variables = f"{{as_of: '{AS_OF:%Y-%m-%dT%H:%M:%S}', indexes: {str(indexes).lower()}}}"
         self.turn = Turn()
+        self.selection = WHOLE
         dbt_plugin.load = self._noted(dbt_plugin.load, "load")
         dbt_plugin.publish = self._noted(dbt_plugin.publish, "publish")
 
@@ -86,7 +88,8 @@ class Warm:
         self.turn = Turn()
         before, begin = written_bytes(), time.perf_counter()
         with self.refresher.home.locked():
-            self.refresher.invoke(["run", "--vars", self.variables, *options])
+            self.refresher.invoke(["run", "--vars", self.variables, *self.selection, *options])
+        self.selection = STEADY  # as `Refresher.refresh` does
         whole = time.perf_counter() - begin
         self.turn.models = whole - self.turn.load - self.turn.publish
         self.turn.written = written_bytes() - before
@@ -438,6 +441,82 @@ def growth(wanted: Wanted) -> list[str]:
     ]
 
 
+def calibrated() -> float:
+    """Return the seconds that this machine takes, now, for ten million additions in Python."""
+    begin = time.process_time()
+    total = 0
+    for number in range(10_000_000):
+        total += number
+    return time.process_time() - begin
+
+
+def measured_load(folder: Path, events: int) -> list[tuple[str, float, float, int]]:
+    """Load one spool in several ways, each into a home of its own.
+
+    Returns:
+        what, wall-clock and processor seconds, and rows.
+    """
+    import json
+
+    import duckdb
+    from pydantic import TypeAdapter
+    from spool import write_spool
+
+    from orb_learning.events import AnyEvent
+    from orb_learning.home import Home
+    from orb_learning.staging import load
+
+    spool = Home(folder / "spooled")
+    write_spool(spool, events, 1)
+    files = sorted(spool.spool.iterdir())
+    found = []
+
+    def time_of(what: str, work: Callable[[], int]) -> None:
+        begin, busy = time.perf_counter(), time.process_time()
+        rows = work()
+        found.append((what, time.perf_counter() - begin, time.process_time() - busy, rows))
+
+    time_of("`load`", lambda: load(spool).loaded)
+
+    def bare() -> int:
+        with duckdb.connect(str(folder / "bare.duckdb")) as connection:
+            listed = json.dumps([str(file) for file in files]).replace('"', "'")
+            connection.execute(
+                f"create table events as from read_json({listed}, format='newline_delimited')"
+            )
+            ((rows,),) = connection.execute("select count(*) from events").fetchall()
+        return int(rows)
+
+    time_of("DuckDB's `read_json` alone, nothing checked", bare)
+
+    def validated() -> int:
+        validate: Callable[[bytes], object] = TypeAdapter(AnyEvent).validate_json
+        return sum(
+            validate(line) is not None for file in files for line in file.read_bytes().splitlines()
+        )
+
+    time_of("pydantic alone, one core, nothing stored", validated)
+    return found
+
+
+def loading(wanted: Wanted) -> list[str]:
+    """Loads."""
+    events = 1_000_000
+    with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
+        found = alone(measured_load, Path(folder), events)
+    return [
+        f"{events:,} events in canonical lines, half decisions and half outcomes, fresh home.",
+        "",
+        *table(
+            ["", "seconds", "processor seconds", "events/s"],
+            [
+                [what, f"{wall:.1f}", f"{busy:.1f}", f"{rows / wall:,.0f}"]
+                for what, wall, busy, rows in found
+            ],
+        ),
+    ]
+
+
 def build(root: Path, executions: int) -> None:
     """Build a history without indexes."""
     build_history(root, executions=executions, texts=20_000, until=UNTIL, indexes=False)
@@ -460,7 +539,8 @@ def main() -> None:
         for name in (name for name in PARTS if name in given.parts):
             title, part = PARTS[name]
             begin = time.perf_counter()
-            text = "\n".join([f"### {title}", "", f"{machine()}.", *part(wanted)])
+            speed = f"{machine()}; 10 million additions in Python took {calibrated():.2f} s."
+            text = "\n".join([f"### {title}", "", speed, *part(wanted)])
             (folder / f"{name}.md").write_text(text + "\n")
             print(f"{text}\n\n({name}: {time.perf_counter() - begin:.0f} s)\n", flush=True)
             if given.write:
@@ -470,6 +550,7 @@ def main() -> None:
 
 
 PARTS: dict[str, tuple[str, Callable[[Wanted], list[str]]]] = {
+    "loading": ("Loading", loading),
     "steady": ("Steady state", steady),
     "full": ("Full refresh", full),
     "peer": ("The mission's own design", peer),
