@@ -64,6 +64,7 @@ class Publication:
             `common_repo`, and the `version` of the vectors.
         lineage: what its large tables were copied from; see `_catching_up.lineage`.
         fresh_bytes_per_row: size of the database when all of it was copied last, by its rows.
+        written: size and time of the database's last write, by which damage is noticed.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Publication:
     similarity: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, str] = field(default_factory=dict)
     fresh_bytes_per_row: float = 0.0
+    written: str = ""
 
 
 def publish(
@@ -121,6 +123,8 @@ def publish(
         crash_point("publish.copied")
         similarity, added = complete_embeddings(making / DATABASE, made.similarity)
         rows = made.rows | added
+        _verify(making / DATABASE, rows)
+        crash_point("publish.verified")
         size = (making / DATABASE).stat().st_size
         publication = Publication(
             id=identity,
@@ -132,9 +136,8 @@ def publish(
             similarity=asdict(similarity),
             lineage=wanted.lineage,
             fresh_bytes_per_row=made.fresh_bytes_per_row or size / max(1, sum(rows.values())),
+            written=_written(making / DATABASE),
         )
-        _verify(making / DATABASE, rows)
-        crash_point("publish.verified")
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\n")
         for file in making.iterdir():
             sync(file)
@@ -228,10 +231,11 @@ def _standing(
             not wanted.can_follow(standing)
             or standing.load_id != wanted.load_id
             or standing.as_of[:10] != wanted.as_of[:10]
+            or standing.written != _written(home.current / DATABASE)
             or not _catching_up.is_current(warehouse, home.current / DATABASE, wanted.schema)
         ):
             return None
-    except (NotPublishedError, duckdb.Error):
+    except (OSError, NotPublishedError, duckdb.Error):
         return None
     os.utime(home.current, follow_symlinks=False)  # when it was last seen to be up to date
     logger.info("nothing changed since publication %s", standing.id)
@@ -263,6 +267,7 @@ def _caught_up(
         if (
             not wanted.can_follow(older)
             or older.similarity.get("left_out", 0)
+            or older.written != _written(database)
             or database.stat().st_size > max(allowed, SMALL_BYTES)
             or _catching_up.is_open_here(database)
         ):
@@ -283,6 +288,11 @@ def _caught_up(
         older.similarity["model"], older.similarity["is_indexed"], version=wanted.vectors
     )
     return _Made(rows, similarity, older.fresh_bytes_per_row)
+
+
+def _written(database: Path) -> str:
+    found = database.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _copied(

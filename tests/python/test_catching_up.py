@@ -120,7 +120,7 @@ def template(tmp_path_factory) -> Home:
 
 @pytest.fixture
 def built(template, home) -> Built:
-    shutil.copytree(template.root, home.root, symlinks=True)
+    shutil.copytree(template.root, home.root, symlinks=True)  # with their times
     return Built(home)
 
 
@@ -302,6 +302,17 @@ def test_one_without_a_manifest_is_left_alone(built, whole_copies, manifest):
     built.load("task 1")
     built.publish()
     assert len(whole_copies) == 1
+
+
+def test_one_that_was_written_to_is_replaced_though_nothing_changed(built, whole_copies):
+    database = built.home.learning_db.resolve()
+    database.chmod(0o600)
+    with database.open("r+b") as file:
+        file.seek(-5000, os.SEEK_END)
+        file.write(b"x" * 1000)
+    before = current(built.home)
+    assert built.publish().id != before.id
+    assert built.differences() == []
 
 
 def test_a_damaged_one_is_copied_as_a_whole(built, whole_copies):

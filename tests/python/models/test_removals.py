@@ -8,6 +8,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
+from orb_learning.errors import RefreshError
 from orb_learning.events import Event, Feedback, RoutingDecision, RoutingOutcome
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
@@ -126,3 +127,29 @@ def test_a_warehouse_with_damaged_blocks_is_built_anew(warehouse, parsed):
 
     assert report.publication.rows["executions"] == 4
     assert warehouse.tables()["main.executions"] == before["main.executions"]
+
+
+def test_a_warm_process_makes_views_and_artifacts_once_for_each_warehouse(warehouse):
+    refresher = warehouse.refresher
+    artifact = warehouse.home.root / "target" / "run_results.json"
+
+    def is_whole() -> bool:
+        artifact.unlink(missing_ok=True)
+        refresher.refresh(as_of="2026-06-15", with_tests=False)
+        return artifact.exists()
+
+    assert is_whole()
+    warehouse.write(history(4, 2))
+    assert not is_whole()
+    assert published(warehouse, "select count(*) from tasks") == [(5,)]
+
+    request_erasure(warehouse.home, tasks=[str(TASKS[0])])  # which drops the warehouse
+    assert is_whole()
+    assert published(warehouse, "select count(*) from tasks") == [(4,)]
+    assert not is_whole()
+
+    warehouse.home.warehouse.unlink()
+    assert is_whole()
+    with pytest.raises(RefreshError, match="as_of must be a date"):
+        refresher.refresh(as_of="tomorrow", with_tests=False)
+    assert published(warehouse, "select count(*) from tasks") == [(4,)]
