@@ -338,12 +338,13 @@ def measured_peer(root: Path, folder: Path) -> tuple[float, list[float], float, 
         filled = time.perf_counter() - begin
         turns, copies = [], []
         for number in range(TURNS):
-            new = peer.execute(
-                f"select * replace (uuid() as task_id) from (select {_PEER_COLUMNS}"
-                f" from ours.executions order by timestamp desc limit 500 offset {number})"
-            ).fetchall()
+            peer.execute(
+                "create or replace temp table new as select * replace (uuid() as task_id)"
+                f" from (select {_PEER_COLUMNS} from ours.executions"
+                f" order by timestamp desc limit 500 offset {number})"
+            )
             begin = time.perf_counter()
-            peer.executemany(f"insert into executions values ({', '.join('?' * 19)})", new)
+            peer.execute("insert into executions from new")
             peer.execute(_PEER_VIEWS)
             peer.execute("checkpoint")
             turns.append(time.perf_counter() - begin)

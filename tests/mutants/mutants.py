@@ -278,6 +278,19 @@ MUTANTS = (
         PUBLICATION,
         """        _verify(making / DATABASE, rows)
         crash_point("publish.verified")
+        size = (making / DATABASE).stat().st_size
+        publication = Publication(
+            id=identity,
+            published_at=now.isoformat(),
+            as_of=as_of,
+            load_id=wanted.load_id,
+            rows=rows,
+            release=version("orb-learning"),
+            similarity=asdict(similarity),
+            lineage=wanted.lineage,
+            fresh_bytes_per_row=made.fresh_bytes_per_row or size / max(1, sum(rows.values())),
+            written=_written(making / DATABASE),
+        )
         (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
         for file in making.iterdir():
             sync(file)
@@ -290,7 +303,20 @@ MUTANTS = (
         _swap(home, identity)
         crash_point("publish.swapped")
 """,
-        """        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
+        """        size = (making / DATABASE).stat().st_size
+        publication = Publication(
+            id=identity,
+            published_at=now.isoformat(),
+            as_of=as_of,
+            load_id=wanted.load_id,
+            rows=rows,
+            release=version("orb-learning"),
+            similarity=asdict(similarity),
+            lineage=wanted.lineage,
+            fresh_bytes_per_row=made.fresh_bytes_per_row or size / max(1, sum(rows.values())),
+            written=_written(making / DATABASE),
+        )
+        (making / MANIFEST).write_text(json.dumps(asdict(publication), indent=2) + "\\n")
         for file in making.iterdir():
             sync(file)
             file.chmod(0o400)
