@@ -5,8 +5,8 @@ is one, and a manifest. Readers reach it through `learning.db`, a fixed link int
 `published/current`, which is a link to the publication in force. Replacing that link is the whole
 swap, so a reader sees the old copy or the new one and never a mixture.
 
-The copy is not made afresh each time: the oldest publication, instead of being deleted, is brought
-up to date where nobody reads it (`_catching_up`). And where nothing changed, none is made.
+The copy is not made afresh each time: a copy of the last publication is brought up to date
+(`_catching_up`). And where nothing changed, none is made.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Publication:
         published_at: ISO 8601, UTC.
         as_of: the moment the marts' windows end, ISO 8601, UTC.
         load_id: the newest load it reflects.
+        loaded_at: when that load was made, for a restored staging gives its number to another.
         rows: rows of each table.
         release: the release of orb-learning that made it.
         similarity: what there is for similarity search: `model`, `is_indexed`,
@@ -77,6 +78,7 @@ class Publication:
     lineage: dict[str, str] = field(default_factory=dict)
     fresh_bytes_per_row: float = 0.0
     written: str = ""
+    loaded_at: str = ""
 
 
 def publish(
@@ -99,30 +101,22 @@ def publish(
     """
     import duckdb
 
-    from orb_learning.embeddings._publish import complete_embeddings, vectors_version
-
     now = utc_now()
     identity = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
     making = home.published / f".{identity}"
     try:
         _refuse_foreign_files(home)
-        wanted = _Wanted(
-            schema=schema,
-            as_of=as_of,
-            load_id=_newest_load(warehouse),
-            lineage=_catching_up.lineage(warehouse, schema),
-            vectors=vectors_version(home),
-        )
+        wanted = _wanted(warehouse, home, schema, as_of)
+        erased_by = _newest_erasure(warehouse)
         standing = _standing(warehouse, home, wanted)
         if standing:
+            _prune(home, standing, erased_by)
             return standing
-        erased_by = _newest_erasure(warehouse)
         made = _caught_up(warehouse, home, making, wanted, erased_by)
         if made is None:
             made = _copied(warehouse, home, making, wanted)
         crash_point("publish.copied")
-        similarity, added = complete_embeddings(making / DATABASE, made.similarity)
-        rows = made.rows | added
+        rows = made.rows
         _verify(making / DATABASE, rows)
         crash_point("publish.verified")
         size = (making / DATABASE).stat().st_size
@@ -131,9 +125,10 @@ def publish(
             published_at=now.isoformat(),
             as_of=as_of,
             load_id=wanted.load_id,
+            loaded_at=wanted.loaded_at,
             rows=rows,
             release=version("orb-learning"),
-            similarity=asdict(similarity),
+            similarity=asdict(made.similarity),
             lineage=wanted.lineage,
             fresh_bytes_per_row=made.fresh_bytes_per_row or size / max(1, sum(rows.values())),
             written=_written(making / DATABASE),
@@ -158,7 +153,7 @@ def publish(
         ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    _prune(home, identity, erased_by)
+    _prune(home, publication, erased_by)
     crash_point("publish.pruned")
     logger.info("published %s, load %d", identity, publication.load_id)
     return publication
@@ -192,13 +187,22 @@ def manifest_of(folder: Path) -> Publication:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a publication is to reflect."""
+    """What a publication is to reflect.
+
+    Attributes:
+        loads: when each load that staging knows was made.
+    """
 
     schema: str
     as_of: str
     load_id: int
+    loads: dict[int, str]
     lineage: dict[str, str]
     vectors: str
+
+    @property
+    def loaded_at(self) -> str:
+        return self.loads.get(self.load_id, "")
 
     def can_follow(self, older: Publication) -> bool:
         """Tell whether an older publication differs from this only by what was loaded since."""
@@ -206,13 +210,30 @@ class _Wanted:
             older.lineage == self.lineage
             and older.release == version("orb-learning")
             and older.load_id <= self.load_id
+            and older.loaded_at == self.loads.get(older.load_id, "")
             and older.similarity.get("version", "") == self.vectors
         )
 
 
+def _wanted(warehouse: duckdb.DuckDBPyConnection, home: Home, schema: str, as_of: str) -> _Wanted:
+    from orb_learning.embeddings._publish import vectors_version
+
+    loads = warehouse.execute(
+        "select load_id, cast(loaded_at as varchar) from staging.ledger.loads"
+    ).fetchall()
+    return _Wanted(
+        schema=schema,
+        as_of=as_of,
+        load_id=max((number for number, _ in loads), default=0),
+        loads=dict(loads),
+        lineage=_catching_up.lineage(warehouse, schema),
+        vectors=vectors_version(home),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A database that holds the warehouse's tables."""
+    """A database that holds the warehouse's tables, and what similarity search needs."""
 
     rows: dict[str, int]
     similarity: Similarity
@@ -249,60 +270,58 @@ def _caught_up(
     wanted: _Wanted,
     erased_by: int,
 ) -> _Made | None:
-    """Bring the publication that is to be deleted up to date, if it can be and nobody reads it."""
+    """Bring a copy of the publication in force up to date, if that leads to the same as filling."""
     import duckdb
 
-    from orb_learning.embeddings._publish import Similarity
+    from orb_learning.embeddings._publish import INDEX, Similarity, complete_embeddings
 
-    finished = _finished(home)
-    if len(finished) < KEPT:
-        return None
-    oldest = finished[0]
     try:
-        if home.current.readlink() == Path(oldest.name) or not _reflects(oldest, erased_by):
-            return None
-        older = manifest_of(oldest)
-        database = oldest / DATABASE
-        allowed = _catching_up.MAX_GROWTH * older.fresh_bytes_per_row * sum(older.rows.values())
+        last = current(home)
+        folder = home.published / last.id
+        allowed = _catching_up.MAX_GROWTH * last.fresh_bytes_per_row * sum(last.rows.values())
         if (
-            not wanted.can_follow(older)
-            or older.similarity.get("left_out", 0)
-            or older.written != _written(database)
-            or database.stat().st_size > max(allowed, SMALL_BYTES)
-            or _catching_up.is_open_here(database)
+            not wanted.can_follow(last)
+            or last.load_id < erased_by
+            or last.similarity.get("left_out", 0)
+            or last.written != _written(folder / DATABASE)
+            or (folder / DATABASE).stat().st_size > max(allowed, SMALL_BYTES)
         ):
             return None
-    except (OSError, NotPublishedError):
+        making.mkdir(mode=0o700)
+        _catching_up.clone(folder / DATABASE, making / DATABASE)
+        if (folder / INDEX).exists():
+            (making / INDEX).hardlink_to(folder / INDEX)  # never rewritten, only replaced
+        rows = _catching_up.catch_up(warehouse, making / DATABASE, wanted.schema, last.load_id)
+        similarity, added = complete_embeddings(
+            making / DATABASE,
+            Similarity(
+                last.similarity["model"], last.similarity["is_indexed"], version=wanted.vectors
+            ),
+        )
+    except NotPublishedError:
         return None
-    oldest.rename(making)
-    try:
-        for file in making.iterdir():
-            file.chmod(0o600)
-        (making / MANIFEST).unlink()
-        rows = _catching_up.catch_up(warehouse, making / DATABASE, wanted.schema, older.load_id)
-    except (duckdb.Error, UnfitError) as error:
-        logger.info("publication %s is not brought up to date: %s", oldest.name, error)
-        shutil.rmtree(making)
+    except (OSError, duckdb.Error, UnfitError) as error:
+        logger.info("the last publication is not brought up to date: %s", error)
+        shutil.rmtree(making, ignore_errors=True)
         return None
-    similarity = Similarity(
-        older.similarity["model"], older.similarity["is_indexed"], version=wanted.vectors
-    )
-    return _Made(rows, similarity, older.fresh_bytes_per_row)
-
-
-def _written(database: Path) -> str:
-    found = database.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return _Made(rows | added, similarity, last.fresh_bytes_per_row)
 
 
 def _copied(
     warehouse: duckdb.DuckDBPyConnection, home: Home, making: Path, wanted: _Wanted
 ) -> _Made:
-    from orb_learning.embeddings._publish import stage_embeddings
+    from orb_learning.embeddings._publish import complete_embeddings, stage_embeddings
 
     making.mkdir(mode=0o700)
-    similarity = stage_embeddings(home, making / DATABASE)
-    return _Made(_copy(warehouse, making / DATABASE, wanted.schema), similarity)
+    staged = stage_embeddings(home, making / DATABASE)
+    rows = _copy(warehouse, making / DATABASE, wanted.schema)
+    similarity, added = complete_embeddings(making / DATABASE, staged)
+    return _Made(rows | added, similarity)
+
+
+def _written(database: Path) -> str:
+    found = database.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict[str, int]:
@@ -346,10 +365,6 @@ def _verify(path: Path, rows: dict[str, int]) -> None:
                 )
     if path.with_name(path.name + ".wal").exists():
         raise RefreshError(f"{path} was not closed cleanly; the last publication stands")
-
-
-def _newest_load(warehouse: duckdb.DuckDBPyConnection) -> int:
-    return int(_value(warehouse, "select coalesce(max(load_id), 0) from staging.ledger.loads"))
 
 
 def _value(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -423,11 +438,21 @@ def _finished(home: Home) -> list[Path]:
     ]
 
 
-def _prune(home: Home, identity: str, erased_by: int) -> None:
+def _prune(home: Home, standing: Publication, erased_by: int) -> None:
+    """Delete the oldest publications, what knows of something erased, and what was never finished.
+
+    After a restore load ids begin lower again, so where anything was ever erased only publications
+    of the same tables can be judged by theirs.
+    """
     finished = _finished(home)
-    outdated = [folder for folder in finished if not _reflects(folder, erased_by)]
+    outdated = [
+        folder
+        for folder in finished
+        if not _reflects(folder, erased_by)
+        or (erased_by and manifest_of(folder).lineage != standing.lineage)
+    ]
     abandoned = [entry for entry in home.published.glob(".*") if _IDENTITY.fullmatch(entry.name)]
-    for folder in {*finished[:-KEPT], *outdated, *abandoned} - {home.published / identity}:
+    for folder in {*finished[:-KEPT], *outdated, *abandoned} - {home.published / standing.id}:
         shutil.rmtree(folder, ignore_errors=True)
     for link in (home.current, home.learning_db):
         for left in link.parent.glob(f".{link.name}-*"):

@@ -88,8 +88,8 @@ class Refresher:
             arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
         if full_refresh:
             arguments.append("--full-refresh")
-        before = _last_published(self.home)
         with self.home.locked():
+            before = _last_published(self.home)
             warehouse = _inode(self.home.warehouse)
             # Views hold no rows, and artifacts say what they said: only the first refresh of a
             # warehouse makes them.
@@ -97,11 +97,11 @@ class Refresher:
             selection = STEADY if is_steady else WHOLE
             try:
                 results = self.invoke([*arguments, *selection], quiet=quiet)
-            except RefreshError:
-                is_new = self.home.warehouse_damage.exists() or (
-                    is_steady and _inode(self.home.warehouse) != warehouse
-                )
-                if not is_new:
+            except RefreshError as error:
+                self._built = None
+                # A load may have dropped the warehouse: its successor has no views yet.
+                is_new = is_steady and "does not exist" in str(error)
+                if not (is_new or self.home.warehouse_damage.exists()):
                     raise
                 results = self.invoke([*arguments, *WHOLE], quiet=quiet)
             self._built = _inode(self.home.warehouse)

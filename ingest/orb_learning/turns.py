@@ -177,7 +177,7 @@ class Turns:
         logger.debug("refreshed in %.1f s, tests: %s", report.seconds, is_due)
         if is_due:
             self._tested = self._clock()
-            self.state = replace(self.state, tested_at=published)
+            self.state = replace(self.state, tested_at=self._now().isoformat())
             if report.warnings and report.warnings != self._warnings:
                 logger.warning("tests that warn: %s", ", ".join(report.warnings))
             self._warnings = report.warnings
@@ -190,7 +190,9 @@ class Turns:
     def _stores(self) -> tuple[object, ...]:
         """Return what a refresh leaves behind, and other commands may have changed since."""
         link = self._home.current
-        return version_of(self._home.staging), link.is_symlink() and link.readlink()
+        return version_of(self._home.staging, self._home.learning_db), link.is_symlink() and (
+            link.readlink()
+        )
 
     def _failed(self, error: Exception) -> float:
         self.is_waiting = False

@@ -1,4 +1,4 @@
-"""An old publication is brought up to date instead of being copied anew, and says the same."""
+"""A copy of the last publication is brought up to date, and says what a whole copy would say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -254,51 +252,77 @@ def test_one_that_has_grown_is_copied_as_a_whole(built, whole_copies, monkeypatc
     assert len(whole_copies) == 1
 
 
-def test_one_that_another_process_reads_is_left_alone(built, whole_copies):
-    oldest = built.home.published / published(built.home)[0]
-    reader = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import duckdb, sys\n"
-            "with duckdb.connect(sys.argv[1], read_only=True) as reader:\n"
-            "    print(reader.execute('select max(load_id) from executions').fetchone(),"
-            " flush=True)\n"
-            "    sys.stdin.readline()\n"
-            "    print(reader.execute('select max(load_id) from executions').fetchone())\n",
-            oldest / "learning.db",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert reader.stdout is not None
-    before = reader.stdout.readline()
+def test_nothing_is_written_into_a_file_that_readers_had(built, whole_copies):
+    had = {
+        path: (path.stat().st_ino, path.read_bytes())
+        for path in built.home.published.glob("2*/learning.db")
+    }
     built.load("task 1", "again")
-    built.publish()
-    after, _ = reader.communicate("\n", timeout=60)
-    assert after == before
-    assert len(whole_copies) == 1
+    made = built.publish()
+    left = [path for path in had if path.exists()]
+    assert len(left) == KEPT - 1
+    for path in left:
+        assert (path.stat().st_ino, path.read_bytes()) == had[path]
+    fresh = built.home.published / made.id / "learning.db"
+    assert fresh.stat().st_ino not in {inode for inode, _ in had.values()}
+    assert whole_copies == []
 
 
-def test_one_that_this_process_reads_is_left_alone(built, whole_copies):
-    oldest = built.home.published / published(built.home)[0]
-    with duckdb.connect(str(oldest / "learning.db"), read_only=True) as reader:
+def test_a_reader_of_the_last_one_reads_on(built, whole_copies):
+    with duckdb.connect(str(built.home.learning_db), read_only=True) as reader:
         before = reader.execute("from executions order by all").fetchall()
-        built.load("task 1", "again")
-        built.publish()
+        for number in range(KEPT + 1):
+            built.load("task 1", f"task {number}", "again")
+            built.publish()
         assert reader.execute("from executions order by all").fetchall() == before
-    assert len(whole_copies) == 1
-    built.load("task 1", "again")
+    assert whole_copies == []
+
+
+def test_a_load_id_that_a_restored_staging_gives_again_is_another_load(built, whole_copies):
+    kept = {path: path.read_bytes() for path in (built.home.staging, built.home.warehouse)}
+    built.load("task 1", "of the lost load")
+    built.publish()
+    for path, content in kept.items():
+        path.write_bytes(content)
+    for segment in built.home.spool.iterdir():
+        segment.unlink()
+    built.load("task 1", "of the load that takes its number")
     built.publish()
     assert len(whole_copies) == 1
+    assert built.differences() == []
+
+
+def test_what_a_kill_after_the_swap_left_is_removed_though_nothing_is_new(built, children):
+    built.load("task 1")
+    with warehouse_of(built.home) as warehouse:  # what an erasure has everything built anew for
+        warehouse.execute("create table rebuilt as from executions where task_id != 'task 0'")
+        warehouse.execute("drop table executions")
+        warehouse.execute("alter table rebuilt rename to executions")
+    with duckdb.connect(str(built.home.staging)) as staging:
+        staging.execute(
+            "insert into ledger.erasures"
+            " select 'task', 'a hash', max(load_id), true from ledger.loads"
+        )
+
+    def publish_and_die() -> None:
+        _faults.arm("publish.swapped")
+        built.publish()
+
+    dying = children.start(publish_and_die)
+    os.waitid(os.P_PID, dying, os.WEXITED | os.WNOWAIT)
+    children.kill(dying)
+    assert len(published(built.home)) == KEPT + 1
+
+    standing = current(built.home)
+    assert built.publish() == standing
+    assert published(built.home) == [standing.id]
 
 
 @pytest.mark.parametrize("manifest", ["", '{"id": "x"}'])
 def test_one_without_a_manifest_is_left_alone(built, whole_copies, manifest):
-    oldest = built.home.published / published(built.home)[0]
-    (oldest / "manifest.json").chmod(0o600)
-    (oldest / "manifest.json").write_text(manifest)
+    last = built.home.learning_db.resolve().parent
+    (last / "manifest.json").chmod(0o600)
+    (last / "manifest.json").write_text(manifest)
     built.load("task 1")
     built.publish()
     assert len(whole_copies) == 1
@@ -316,9 +340,9 @@ def test_one_that_was_written_to_is_replaced_though_nothing_changed(built, whole
 
 
 def test_a_damaged_one_is_copied_as_a_whole(built, whole_copies):
-    oldest = built.home.published / published(built.home)[0]
-    (oldest / "learning.db").chmod(0o600)
-    (oldest / "learning.db").write_bytes(b"x" * 20_000)
+    last = built.home.learning_db.resolve().parent
+    (last / "learning.db").chmod(0o600)
+    (last / "learning.db").write_bytes(b"x" * 20_000)
     built.load("task 1")
     built.publish()
     assert len(whole_copies) == 1

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orb_learning._catching_up import UnfitError
 from orb_learning._database import connect
 from orb_learning.embeddings._store import TABLE, EmbeddingStore
 from orb_learning.errors import OrbLearningError
@@ -123,6 +124,9 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
 
     Returns:
         what the manifest says of it, and the rows of each table that was added.
+
+    Raises:
+        UnfitError: rows that were deleted earlier made those that were noted move.
     """
     with connect(database) as connection:
         if not connection.execute(
@@ -135,16 +139,39 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
             "delete from execution_embeddings"
             " where content_hash not in (select content_hash from executions)"
         ).fetchone()
-        # Rows have numbers as long as nothing is deleted before them.
         connection.execute(_CONTENTS)
         connection.execute(_VIEW)
         rows = {}
         for table in ("execution_embeddings", "embedded_contents"):
             ((rows[table],),) = connection.execute(f"select count(*) from {table}").fetchall()
         common = connection.execute(_COMMON_REPO).fetchone() if staged.model else None
+    _check_row_numbers(database, is_needed=bool(staged.model))
     completed = replace(
         staged,
         common_repo=common[0] if common else "",
         left_out=left_out[0] if left_out else 0,
     )
     return completed, rows
+
+
+def _check_row_numbers(database: Path, *, is_needed: bool) -> None:
+    """Make sure that closing the database moved no row: a checkpoint may, after deletes.
+
+    Raises:
+        UnfitError: it did.
+    """
+    if not is_needed:
+        return
+    with connect(database, read_only=True) as connection:
+        ((moved,),) = connection.execute(
+            """
+            select count(*)
+            from (
+                select content_hash, unnest(newest_rows) as row from embedded_contents
+            ) as noted
+            left join executions on executions.rowid = noted.row
+            where executions.content_hash is distinct from noted.content_hash
+            """
+        ).fetchall()
+    if moved:
+        raise UnfitError(f"{moved} rows of executions moved when the database was closed")

@@ -98,6 +98,9 @@ def restore(home: Home, source: Path | None = None) -> Backup:
                 if wrong := faults(connection):
                     raise HomeError(f"{chosen} is damaged: {wrong[0]}; take another backup")
                 restored = _described(connection, home.staging)
+            # The warehouse first, whose loads may be newer than the backup's; and staging is never
+            # missing, or the next load would begin with an empty one.
+            drop_warehouse(home)
             _set_aside(home)
             fresh.replace(home.staging)
             sync(home.root)
@@ -107,7 +110,6 @@ def restore(home: Home, source: Path | None = None) -> Backup:
         finally:
             for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):
                 left.unlink(missing_ok=True)
-        drop_warehouse(home)
     return restored
 
 
@@ -154,11 +156,12 @@ def _newest(folder: Path) -> Path:
 def _set_aside(home: Home) -> None:
     """Keep the replaced file, whatever state it is in."""
     home.backups.mkdir(mode=0o700, exist_ok=True)
-    for suffix in ("", ".wal"):
-        left = home.staging.with_name(home.staging.name + suffix)
-        if left.exists():
-            stamp = f"{utc_now():%Y%m%dT%H%M%S%f}"
-            left.replace(home.backups / f"replaced-{stamp}.duckdb{suffix}")
+    kept = home.backups / f"replaced-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
+    log = home.staging.with_name(f"{home.staging.name}.wal")
+    if log.exists():
+        log.replace(kept.with_name(f"{kept.name}.wal"))
+    if home.staging.exists():
+        kept.hardlink_to(home.staging)  # its own name is about to be another file's
 
 
 def _keep_erasures(connection: duckdb.DuckDBPyConnection, home: Home) -> None:

@@ -94,11 +94,11 @@ def prune(
             with _transaction(connection):
                 rows = _remove_old_rows(connection, day - timedelta(days=raw_days))
                 floor = _raise_floor(connection, day - timedelta(days=derived_days))
+                if rows or floor:
+                    drop_warehouse(home)  # first: a kill in between must not leave it standing
             checkpoint(connection, home)
             done = _loaded_segments(connection, home)
             left = _raw_rows(connection)
-        if rows or floor:
-            drop_warehouse(home)
         removed = sum(rows.values())
         if removed > REWRITE_ABOVE * (removed + left):
             rewrite(home)  # DuckDB gives no space back that deletes leave between other rows

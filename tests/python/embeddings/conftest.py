@@ -13,7 +13,7 @@ import pytest
 from orb_learning import ExecutionRecord
 from orb_learning.embeddings._store import CONTENT
 from orb_learning.home import Home
-from orb_learning.publication import publish
+from orb_learning.publication import Publication, publish
 from words import WordModel
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -33,7 +33,9 @@ class Press:
         self._warehouse = duckdb.connect(str(home.warehouse))
         self._warehouse.execute("attach ':memory:' as staging")
         self._warehouse.execute("create schema staging.ledger")
-        self._warehouse.execute("create table staging.ledger.loads (load_id bigint)")
+        self._warehouse.execute(
+            "create table staging.ledger.loads (load_id bigint, loaded_at timestamp)"
+        )
         self._warehouse.execute("create table staging.ledger.erasures (load_id bigint)")
 
     def publish(self, descriptions: Sequence[str], *, repo: str = "acme/api") -> None:
@@ -86,7 +88,28 @@ class Press:
                 list(values.values()),
             )
         self._warehouse.execute(f"update executions set content_hash = md5({CONTENT})")
-        publish(self._warehouse, self.home, schema="main", as_of=NOW.isoformat())
+        self.republish()
+
+    def republish(self) -> Publication:
+        return publish(self._warehouse, self.home, schema="main", as_of=NOW.isoformat())
+
+    def add(self, description: str) -> None:
+        """Load one more execution with the content of one that there is."""
+        self._warehouse.execute(
+            "insert into staging.ledger.loads values (2, timestamp '2026-03-01')"
+        )
+        self._warehouse.execute("create schema main_intermediate")
+        self._warehouse.execute(
+            "create table main_intermediate.int_attempts as"
+            " select uuid() as task_id, 2::bigint as load_id"
+        )
+        self._warehouse.execute(
+            "insert into executions"
+            " select added.* replace (attempts.task_id as task_id, 2 as load_id)"
+            " from executions as added, main_intermediate.int_attempts as attempts"
+            " where added.task_description = ? limit 1",
+            [description],
+        )
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.home.learning_db), read_only=True) as connection:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 
 from orb_learning import ExecutionRecord
-from orb_learning.embeddings import _index, _run, _store, embed
-from orb_learning.embeddings._publish import INDEX
+from orb_learning._catching_up import UnfitError
+from orb_learning.embeddings import _index, _publish, _run, _store, embed
+from orb_learning.embeddings._publish import INDEX, vectors_version
 from orb_learning.embeddings._store import CONTENT, EmbeddingStore, StoreState
 from orb_learning.errors import (
     BusyError,
@@ -122,6 +123,8 @@ def test_vectors_and_index_are_published_together_by_the_next_publication(press,
         "model": "words",
         "is_indexed": True,
         "common_repo": "acme/api",
+        "version": vectors_version(press.home),
+        "left_out": 0,
     }
     index = index_of(press.home)
     assert index.stat().st_mode & 0o777 == 0o400
@@ -272,10 +275,43 @@ def test_what_cannot_be_read_does_not_keep_marts_from_readers(press, model, capl
     assert current(press.home).similarity == {
         "model": "",
         "is_indexed": False,
-        "common_repo": "acme/api",
+        "common_repo": "",
+        "version": "",
+        "left_out": 0,
     }
     assert press.read(WITH_EMBEDDINGS) == [(4, 0)]
     assert not index_of(press.home).exists()
+
+
+def test_a_publication_that_catches_up_finds_what_changed(press, model):
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    press.publish(TEXTS)
+    vectors = press.read("select vector_id, content_hash from execution_embeddings order by 1")
+    before = current(press.home)
+    press.add(TEXTS[0])
+    after = press.republish()
+    assert after.id != before.id
+    assert after.similarity == before.similarity
+    assert press.read("select vector_id, content_hash from execution_embeddings order by 1") == (
+        vectors
+    )
+    assert press.read("select max(executions) from embedded_contents") == [(3,)]
+    assert press.read(
+        "select count(*) from (select content_hash, unnest(newest_rows) as row"
+        " from embedded_contents) as noted inner join executions"
+        " on executions.rowid = noted.row and executions.content_hash = noted.content_hash"
+    ) == [(5,)]
+
+
+def test_rows_that_move_when_the_database_is_closed_are_noticed(press, model, monkeypatch, caplog):
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    press.publish(TEXTS)
+    monkeypatch.setattr(_publish, "_CONTENTS", _publish._CONTENTS.replace("rowid", "rowid + 1"))
+    press.add(TEXTS[0])
+    with pytest.raises(UnfitError, match="rows of executions moved"):
+        press.republish()
 
 
 def test_a_store_that_cannot_be_read_is_an_error_of_the_run(press, model):

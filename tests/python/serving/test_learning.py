@@ -321,7 +321,9 @@ class Press:
         self._warehouse = duckdb.connect(str(home.warehouse))
         self._warehouse.execute("attach ':memory:' as staging")
         self._warehouse.execute("create schema staging.ledger")
-        self._warehouse.execute("create table staging.ledger.loads (load_id bigint)")
+        self._warehouse.execute(
+            "create table staging.ledger.loads (load_id bigint, loaded_at timestamp)"
+        )
         self._warehouse.execute("create table staging.ledger.erasures (load_id bigint)")
 
     def publish(self) -> None:
