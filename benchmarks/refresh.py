@@ -518,6 +518,141 @@ def loading(wanted: Wanted) -> list[str]:
     ]
 
 
+EMPTY_PROJECT = """
+name: empty
+version: "1"
+config-version: 2
+profile: empty
+flags: {send_anonymous_usage_stats: false}
+"""
+EMPTY_PROFILE = """
+empty:
+  target: duckdb
+  outputs: {duckdb: {type: duckdb, path: empty.duckdb, threads: 1}}
+"""
+
+
+def cold_run(folder: Path, home: Path) -> float:
+    """Return the seconds of a `dbt run` in a process of its own."""
+    import os
+    import subprocess
+    import sys
+
+    begin = time.perf_counter()
+    subprocess.run(
+        [
+            Path(sys.executable).with_name("dbt"), "--quiet", "run",
+            "--target-path", home / "target", "--log-path", home / "logs",
+        ],
+        cwd=folder,
+        env={**os.environ, "ORB_LEARNING_HOME": str(home)},
+        check=True,
+    )  # fmt: skip
+    return time.perf_counter() - begin
+
+
+def cold(wanted: Wanted) -> list[str]:
+    """`dbt run` as cron starts it, beside one of a project without any model."""
+    with tempfile.TemporaryDirectory(dir=wanted.folder) as name:
+        folder = Path(name)
+        empty = folder / "empty"
+        empty.mkdir()
+        (empty / "dbt_project.yml").write_text(EMPTY_PROJECT)
+        (empty / "profiles.yml").write_text(EMPTY_PROFILE)
+        ours, project = folder / "ours", Path(__file__).parents[1]
+        times: dict[str, list[float]] = {"an empty project": [], "this one, 1,000 new events": []}
+        for number in range(TURNS + 1):  # the first of each parses
+            capture(ours, 1, 1_000, 0, seed=number)
+            taken = (cold_run(empty, empty), cold_run(project, ours))
+            if number:
+                for found, seconds in zip(times.values(), taken, strict=True):
+                    found.append(seconds)
+    least, most = (median(found) for found in times.values())
+    return [
+        f"Seconds of a cold `dbt run`, {TURNS} of each by turns, projects parsed before; the load"
+        " and the publication are part of ours.",
+        "",
+        *table(
+            ["", "median", "least", "most"],
+            [
+                [what, f"{median(found):.2f}", f"{min(found):.2f}", f"{max(found):.2f}"]
+                for what, found in times.items()
+            ],
+        ),
+        "",
+        f"{most / least:.2f} times an empty project's.",
+    ]
+
+
+def measured_visible(root: Path, events: int) -> list[float]:
+    """Return the seconds from each event's capture until a reader sees its task."""
+    import asyncio
+    import subprocess
+    import sys
+
+    from orb_learning import Telemetry
+    from orb_learning.events import ExecutionRecorded
+    from orb_learning.serving import LearningDatabase
+
+    chance = seeded(5)
+    command = "from orb_learning.cli import main; main()"
+    scheduler = subprocess.Popen(
+        [sys.executable, "-c", command, "--home", str(root), "schedule", "--interval", "1",
+         "--no-embed"],
+    )  # fmt: skip
+
+    async def watch() -> list[float]:
+        times = []
+        async with LearningDatabase(root) as learning:
+            with Telemetry(root, strict=True) as telemetry:
+                for number in range(events + 1):
+                    task = UUID(int=chance.getrandbits(128), version=4)
+                    await asyncio.sleep(chance.uniform(0, 3))
+                    begin = time.perf_counter()
+                    telemetry.capture_sync(
+                        ExecutionRecorded(
+                            task_id=task, timestamp=datetime.now(UTC), task_type="bug_fix",
+                            task_description="see it", repo="acme/api", model_tier="small",
+                            pool_type="solo", routing_confidence=0.5, success=True,
+                        )
+                    )  # fmt: skip
+                    while await learning.get_execution(task) is None:
+                        if scheduler.poll() is not None or time.perf_counter() - begin > 300:
+                            raise RuntimeError("the scheduler does not publish")
+                        await asyncio.sleep(0.02)
+                    if number:  # the first waits for the scheduler's start
+                        times.append(time.perf_counter() - begin)
+        return times
+
+    try:
+        return asyncio.run(watch())
+    finally:
+        scheduler.terminate()
+        scheduler.wait()
+
+
+def visible(wanted: Wanted) -> list[str]:
+    """From a hook's return to a reader's answer."""
+    rows = []
+    for size in wanted.at_most(1_000_000):
+        root = wanted.history(size, TEXTS)
+        times = alone(measured_visible, root, 20)
+        rows.append(
+            [
+                f"{size:,}",
+                f"{median(times):.1f}",
+                f"{sorted(times)[int(0.95 * len(times))]:.1f}",
+                f"{max(times):.1f}",
+            ]
+        )
+    return [
+        "`orb-learning schedule --interval 1`: seconds from the capture of a single event, at any"
+        " moment, until `get_execution` of another process returns it; 20 events.",
+        "",
+        *table(["executions", "p50", "p95", "max"], rows),
+    ]
+
+
 def build(root: Path, executions: int) -> None:
     """Build a history without indexes."""
     build_history(root, executions=executions, texts=20_000, until=UNTIL, indexes=False)
@@ -553,6 +688,8 @@ def main() -> None:
 PARTS: dict[str, tuple[str, Callable[[Wanted], list[str]]]] = {
     "loading": ("Loading", loading),
     "steady": ("Steady state", steady),
+    "visible": ("From capture to reader", visible),
+    "cold": ("Cold `dbt run`", cold),
     "full": ("Full refresh", full),
     "peer": ("The mission's own design", peer),
     "growth": ("Growth", growth),

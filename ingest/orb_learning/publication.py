@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -125,7 +126,7 @@ def publish(
             published_at=now.isoformat(),
             as_of=as_of,
             load_id=wanted.load_id,
-            loaded_at=wanted.loaded_at,
+            loaded_at=wanted.loaded_at(wanted.load_id),
             rows=rows,
             release=version("orb-learning"),
             similarity=asdict(made.similarity),
@@ -190,19 +191,15 @@ class _Wanted:
     """What a publication is to reflect.
 
     Attributes:
-        loads: when each load that staging knows was made.
+        loaded_at: when a load was made, by its number; an empty text if there is none.
     """
 
     schema: str
     as_of: str
     load_id: int
-    loads: dict[int, str]
+    loaded_at: Callable[[int], str]
     lineage: dict[str, str]
     vectors: str
-
-    @property
-    def loaded_at(self) -> str:
-        return self.loads.get(self.load_id, "")
 
     def can_follow(self, older: Publication) -> bool:
         """Tell whether an older publication differs from this only by what was loaded since."""
@@ -210,7 +207,7 @@ class _Wanted:
             older.lineage == self.lineage
             and older.release == version("orb-learning")
             and older.load_id <= self.load_id
-            and older.loaded_at == self.loads.get(older.load_id, "")
+            and older.loaded_at == self.loaded_at(older.load_id)
             and older.similarity.get("version", "") == self.vectors
         )
 
@@ -218,14 +215,19 @@ class _Wanted:
 def _wanted(warehouse: duckdb.DuckDBPyConnection, home: Home, schema: str, as_of: str) -> _Wanted:
     from orb_learning.embeddings._publish import vectors_version
 
-    loads = warehouse.execute(
-        "select load_id, cast(loaded_at as varchar) from staging.ledger.loads"
-    ).fetchall()
+    def loaded_at(load_id: int) -> str:
+        found = warehouse.execute(
+            "select cast(loaded_at as varchar) from staging.ledger.loads where load_id = ?",
+            [load_id],
+        ).fetchone()
+        return str(found[0]) if found else ""
+
+    newest = "select coalesce(max(load_id), 0) from staging.ledger.loads"
     return _Wanted(
         schema=schema,
         as_of=as_of,
-        load_id=max((number for number, _ in loads), default=0),
-        loads=dict(loads),
+        load_id=int(_value(warehouse, newest)),
+        loaded_at=loaded_at,
         lineage=_catching_up.lineage(warehouse, schema),
         vectors=vectors_version(home),
     )

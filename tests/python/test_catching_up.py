@@ -373,3 +373,10 @@ def test_a_kill_leaves_what_was_published_or_what_was_to_be(built, children, poi
     built.publish()
     assert built.differences() == []
     assert not [name for name in published(built.home) if name.startswith(".")]
+
+
+def test_a_system_that_cannot_share_blocks_copies_them(tmp_path, monkeypatch):
+    (tmp_path / "old").write_bytes(b"x" * 100_000)
+    monkeypatch.delattr(os, "copy_file_range")
+    _catching_up.clone(tmp_path / "old", tmp_path / "new")
+    assert (tmp_path / "new").read_bytes() == b"x" * 100_000

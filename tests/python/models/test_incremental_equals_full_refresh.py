@@ -55,7 +55,7 @@ def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> None:
-    examples = 100 if request.config.getoption("--long") else 6
+    examples = 100 if request.config.getoption("--long") else 9
     tried = 0
 
     @seed(20261123)
