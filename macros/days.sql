@@ -30,14 +30,16 @@
             executions.date,
             {{ fingerprint(['executions.task_id', 'executions.load_id']) }} as fingerprint
         from {{ ref('executions') }} as executions
+        {% if is_incremental() %}
         inner join (
             select known_days.date
             from {{ ref('int_execution_days') }} as known_days
             where {{ within_window('known_days.date', days) }}
-            {% if is_incremental() %}
                 and known_days.date not in (select date from {{ this }})
-            {% endif %}
         ) as wanted_days on executions.date = wanted_days.date
+        {% else %}
+        where {{ within_window('executions.date', days) }}
+        {% endif %}
         group by executions.date
     ) as day_versions on executions.date = day_versions.date
 {% endmacro %}
