@@ -520,7 +520,7 @@ def loading(wanted: Wanted) -> list[str]:
 
 EMPTY_PROJECT = """
 name: empty
-version: "1"
+version: "1.0.0"
 config-version: 2
 profile: empty
 flags: {send_anonymous_usage_stats: false}
