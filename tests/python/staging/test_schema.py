@@ -68,3 +68,12 @@ def test_a_version_that_is_not_known_is_refused(built, version):
     for act in (migrate_up, migrate_down):
         with pytest.raises(MigrationError, match=f"there is no schema version {version}; this"):
             act(built, version)
+
+
+def test_a_home_that_is_not_at_the_newest_version_goes_down_without_a_load(home):
+    home.create()
+    migrate_up(home, 1)
+    report = migrate_down(home, 0)
+    assert report.taken_back == SHIPPED[:1]
+    assert report.backup is not None
+    assert migrate_up(home, is_plan=True).applied == SHIPPED
