@@ -196,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         "what a person said counts least",
-        "models/intermediate/int_task_events.sql",
+        "macros/task_events.sql",
         "('feedback', 7, 'stg_feedback'",
         "('feedback', 0, 'stg_feedback'",
         LATE,
@@ -221,6 +221,13 @@ MUTANTS = (
         "models/intermediate/int_attempts.sql",
         "and last_outcome > last_decision\n",
         "and last_decision is not null\n",
+        LATE,
+    ),
+    Mutant(
+        "a task with two events of one type is joined like a plain one",
+        "models/intermediate/int_attempts.sql",
+        "count(*) = bit_count(",
+        "count(*) >= bit_count(",
         LATE,
     ),
     Mutant(

@@ -73,19 +73,14 @@ PATCHES = [
         f"{DESCRIBED}  - name: stg_pool_execution_starts\n",
     ),
     (
-        "models/intermediate/int_task_events.sql",
+        "macros/task_events.sql",
         "    'candidates': 'json',",
         f"    '{FIELD}': 'double', 'candidates': 'json',",
     ),
     (
-        "models/intermediate/int_task_events.sql",
+        "macros/task_events.sql",
         "'stg_routing_outcomes', outcome, {}",
         f"'stg_routing_outcomes', outcome + ['{FIELD}'], {{}}",
-    ),
-    (
-        "models/intermediate/int_attempts.sql",
-        "    'solution_summary', 'policy_version',",
-        f"    'solution_summary', '{FIELD}', 'policy_version',",
     ),
     (
         "models/intermediate/_intermediate__models.yml",
