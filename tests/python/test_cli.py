@@ -20,6 +20,7 @@ import pytest
 import typer
 
 from orb_learning import cli, refresh, report, schedule, status
+from orb_learning.cli import _app, _show
 from orb_learning.errors import RefreshError
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
@@ -459,7 +460,7 @@ def test_a_pipe_that_breaks_within_a_command_is_no_error(run, monkeypatch, capsy
         raise BrokenPipeError
 
     closed = []
-    monkeypatch.setattr(cli, "app", break_pipe)
+    monkeypatch.setattr(_app, "app", break_pipe)
     monkeypatch.setattr(sys.stderr, "close", lambda: closed.append(True))
     assert run("load") == Ended(1, "", "")
     assert closed == [True]
@@ -632,7 +633,7 @@ def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
     ],
 )
 def test_sizes_are_shown_in_units(size, shown):
-    assert cli._bytes(size) == shown
+    assert _show.bytes_text(size) == shown
 
 
 # Commands that run dbt, with dbt left out; `models/` runs them whole

@@ -1,0 +1,105 @@
+"""`orb-learning migrate`: the versions of the staging schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orb_learning.cli._options import Sure
+from orb_learning.cli._show import out
+from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    from orb_learning.staging import MigrationReport
+
+app = typer.Typer(no_args_is_help=True, help="Bring the staging schema to another version.")
+
+Plan = Annotated[bool, typer.Option("--plan", help="Only show what would be done.")]
+
+
+@app.command()
+def upgrade(
+    context: typer.Context,
+    to: Annotated[int | None, typer.Option(help="Version to stop at. Default: newest.")] = None,
+    plan: Plan = False,
+) -> None:
+    """Apply the migrations that are pending. Loads and refreshes do so by themselves.
+
+    `orb-learning migrate upgrade --plan`
+    """
+    from orb_learning import staging
+
+    _print_migrations(staging.migrate_up(context.obj, to, is_plan=plan), plan)
+
+
+@app.command()
+def downgrade(
+    context: typer.Context,
+    to: Annotated[int, typer.Option(min=0, help="Version to go back to.")],
+    plan: Plan = False,
+) -> None:
+    """Take back the migrations above a version, after a backup. The data they hold is lost.
+
+    `orb-learning migrate downgrade --to 1`
+    """
+    from orb_learning import staging
+
+    _print_migrations(staging.migrate_down(context.obj, to, is_plan=plan), plan)
+
+
+@app.command()
+def reset(context: typer.Context, plan: Plan = False, yes: Sure = False) -> None:
+    """Empty staging, after a backup, and make its schema anew.
+
+    What the spool still holds is loaded again by the next refresh.
+
+    `orb-learning migrate reset --yes`
+    """
+    from orb_learning import staging
+
+    home: Home = context.obj
+    if not plan and not yes:
+        typer.confirm(f"Empty {home.staging}?", abort=True)
+    _print_migrations(staging.reset(home, is_plan=plan), plan)
+
+
+@app.command()
+def validate(context: typer.Context) -> None:
+    """Check that what is applied is what this release ships.
+
+    `orb-learning migrate validate`
+    """
+    from orb_learning import staging
+
+    with staging.open_staging_file(context.obj) as connection:
+        staging.validate(connection)
+    out.print("valid")
+
+
+@app.command(name="status")
+def status(context: typer.Context) -> None:
+    """List the migrations and what became of them.
+
+    `orb-learning migrate status`
+    """
+    from orb_learning import staging
+
+    with staging.open_staging_file(context.obj) as connection:
+        states = staging.status(connection)
+    for state in states:
+        out.print(f"{state.version:04} {state.name}: {state.state}", highlight=False)
+
+
+def _print_migrations(report: MigrationReport, is_plan: bool) -> None:
+    would = "would " if is_plan else ""
+    if report.backup:
+        out.print(f"backup {report.backup}", highlight=False)
+    for verb, migrations in (
+        (f"{would}take back" if is_plan else "took back", report.taken_back),
+        (f"{would}apply" if is_plan else "applied", report.applied),
+    ):
+        for migration in migrations:
+            out.print(f"{verb} {migration.version:04} {migration.name}", highlight=False)
+    if not report.applied and not report.taken_back:
+        out.print("nothing to do")

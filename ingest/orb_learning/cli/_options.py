@@ -1,0 +1,16 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATE", help="The day all windows end, like 2026-06-15 (UTC). Default: today."
+    ),
+]
+
+Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

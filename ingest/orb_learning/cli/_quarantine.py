@@ -1,0 +1,89 @@
+"""`orb-learning quarantine`: what could not be loaded."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.table import Table
+
+from orb_learning.cli._show import err, out, print_table, shown
+from orb_learning.errors import HomeError
+
+app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
+
+
+@app.command(name="list")
+def quarantine_list(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+) -> None:
+    """List what could not be loaded, and why.
+
+    `orb-learning quarantine list`
+    """
+    from orb_learning import staging
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("id", "load", "kind", "segment", "byte", "reason"):
+        table.add_column(heading, overflow="fold")
+    for row in staging.list_quarantine(context.obj, limit=limit):
+        table.add_row(
+            str(row.quarantine_id),
+            str(row.load_id),
+            row.claimed_type or "-",
+            row.segment,
+            f"{row.byte_offset:,}",
+            shown(row.reason),
+        )
+    print_table(table)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    quarantine_id: Annotated[UUID, typer.Argument(metavar="ID", help="Which one.")],
+) -> None:
+    """Show one line in quarantine whole.
+
+    `orb-learning quarantine show 0199c3a0-0000-7000-8000-000000000000`
+    """
+    from orb_learning import staging
+
+    rows = staging.list_quarantine(context.obj, only=quarantine_id)
+    if not rows:
+        raise HomeError(f"{quarantine_id} is not in quarantine; see `orb-learning quarantine list`")
+    (row,) = rows
+    out.print(
+        f"{row.quarantine_id}, load {row.load_id}, {row.segment} from byte {row.byte_offset:,}\n"
+        f"{row.reason}",
+        markup=False,
+        highlight=False,
+    )
+    sys.stdout.write(row.line.decode("utf-8", "backslashreplace") + "\n")
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    quarantine_id: Annotated[
+        UUID | None, typer.Argument(metavar="[ID]", help="Only this one.")
+    ] = None,
+) -> None:
+    """Load what this release can read, as if it had never been refused.
+
+    `orb-learning quarantine replay`
+    """
+    from orb_learning import staging
+
+    report = staging.replay_quarantine(context.obj, only=quarantine_id)
+    out.print(
+        f"{report.loaded:,} loaded, {report.duplicates:,} duplicates, "
+        f"{len(report.still_invalid):,} still invalid",
+        highlight=False,
+    )
+    for number, (row, reason) in enumerate(report.still_invalid.items()):
+        if number < 10:
+            err.print(f"still invalid: {row}: {reason}", markup=False, highlight=False)

@@ -1,0 +1,130 @@
+"""How the command line shows things: tables, progress, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+PIPE_WIDTH = 140
+
+
+@contextmanager
+def progress(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on standard error, if that is a terminal; yields its advance."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn(f"{{task.completed:,.0f}} {unit}"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+    task = bar.add_task(unit, total=total)
+    with bar:
+        yield lambda count: bar.advance(task, count)
+
+
+def print_report(found: Any) -> None:
+    """Print a report's summary and its marts as tables."""
+    summary, publication = found.summary, found.publication
+    rate = "n/a" if summary.success_rate is None else f"{summary.success_rate:.1%}"
+    cost = "unknown" if summary.known_cost is None else f"{summary.known_cost:,.2f} USD"
+    out.print(
+        f"{summary.executions:,} executions of {summary.tasks:,} tasks, {rate} successful, "
+        f"cost {cost} ({summary.unknown_costs:,} unknown), {summary.pending:,} pending; "
+        f"as of {publication.as_of[:10]}",
+        highlight=False,
+    )
+    for mart in found.marts:
+        table = Table(
+            title=f"\n{mart.name}: {len(mart.rows):,} of {mart.total:,} rows",
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+            box=None,
+            pad_edge=False,
+        )
+        for column in mart.columns:
+            justify, heading = HEADINGS[column]
+            table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
+        for row in mart.rows:
+            table.add_row(*(shown(value) for value in row))
+        print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as the terminal or `PIPE_WIDTH`."""
+    # A pipe has no width of its own to fit.
+    console = out if out.is_terminal else Console(width=PIPE_WIDTH)
+    console.print(table, markup=False, highlight=False, soft_wrap=False)
+
+
+HEADINGS: dict[str, tuple[Literal["left", "right"], str]] = {
+    "repo": ("left", "repo"),
+    "model_tier": ("left", "tier"),
+    "task_type": ("left", "task type"),
+    "date": ("left", "date"),
+    "pool_type": ("left", "pool"),
+    "hour": ("left", "hour"),
+    "solution_summary": ("left", "solution"),
+    "task_types": ("left", "task types"),
+    "total_executions": ("right", "runs"),
+    "successful_count": ("right", "ok"),
+    "total_tasks": ("right", "runs"),
+    "successful_tasks": ("right", "ok"),
+    "usage_count": ("right", "uses"),
+    "success_count": ("right", "ok"),
+    "avg_duration": ("right", "mean s"),
+    "p95_duration": ("right", "p95 s"),
+    "avg_cost": ("right", "mean USD"),
+    "avg_quality": ("right", "quality"),
+    "success_rate": ("right", "success"),
+    "first_seen": ("left", "first seen"),
+    "last_seen": ("left", "last seen"),
+}
+"""How a person reads each column: its side and its heading, with the unit."""
+
+
+def shown(value: object) -> str:
+    """Return a value as a person reads it, on one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return " ".join(str(value).split())  # one row, one line
+
+
+def cell(value: object) -> object:
+    """Return a value as a cell of a CSV file."""
+    if isinstance(value, list):
+        return "|".join(value)
+    return iso(value) if isinstance(value, date) else value
+
+
+def iso(value: object) -> str:
+    """Return a date as ISO 8601, anything else as its text."""
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def bytes_text(size: float) -> str:
+    """Return a size in bytes with its unit, like `1.2 MB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

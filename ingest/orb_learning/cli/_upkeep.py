@@ -1,0 +1,119 @@
+"""Commands for the life of the data: backup, restore, prune, erase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orb_learning.cli._options import Sure
+from orb_learning.cli._show import bytes_text, out
+from orb_learning.home import Home
+
+app = typer.Typer()
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="<home>/backups", help="Where to.")
+    ] = None,
+) -> None:
+    """Copy staging, the system of record, and read the copy back.
+
+    Hooks go on capturing meanwhile.
+
+    `orb-learning backup --to /mnt/backups`
+    """
+    from orb_learning import staging
+
+    made = staging.backup(context.obj, to)
+    out.print(f"{made.path}: load {made.load_id}, {made.events:,} events", highlight=False)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(show_default="the newest in <home>/backups", help="The backup."),
+    ] = None,
+    yes: Sure = False,
+) -> None:
+    """Put a backup in the place of staging; the next refresh builds everything else from it.
+
+    What was loaded since comes from the segments that are still there. Erasures stay in force.
+    The replaced file is kept beside the backups.
+
+    `orb-learning restore --yes`
+    """
+    from orb_learning import staging
+
+    home: Home = context.obj
+    if not yes:
+        typer.confirm(f"Replace {home.staging}?", abort=True)
+    restored = staging.restore(home, file)
+    out.print(
+        f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
+        highlight=False,
+    )
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    raw_days: Annotated[
+        int | None, typer.Option(help="Days that raw events stay.", show_default="dbt var, 90")
+    ] = None,
+    derived_days: Annotated[
+        int | None, typer.Option(help="Days that executions stay.", show_default="dbt var, 90")
+    ] = None,
+    segment_days: Annotated[int, typer.Option(help="Days that loaded segments stay.")] = 7,
+) -> None:
+    """Remove what is older than its retention, and publications that are not in force.
+
+    Raw events go by whole tasks. The next refresh builds the warehouse anew.
+
+    `orb-learning prune --raw-days 180 --derived-days 90`
+    """
+    from orb_learning import staging
+    from orb_learning.project import retention_days
+
+    raw, derived = retention_days()
+    report = staging.prune(
+        context.obj,
+        raw_days=raw if raw_days is None else raw_days,
+        derived_days=derived if derived_days is None else derived_days,
+        segment_days=segment_days,
+    )
+    out.print(
+        f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
+        f"{report.publications:,} publications; {bytes_text(report.freed_bytes)} freed",
+        highlight=False,
+    )
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A task, by its UUID or the host's name; repeatable."),
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A user; repeatable.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Kept with the tombstone.")] = None,
+) -> None:
+    """Forget tasks or users: after the next refresh nothing of them is left.
+
+    Nothing that arrives later brings them back. Backups made before keep them.
+
+    `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10`
+    """
+    from orb_learning.staging import request_erasure
+
+    count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
+    out.print(f"{count:,} to be erased by the next refresh", highlight=False)
