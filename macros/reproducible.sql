@@ -1,3 +1,8 @@
+{#- A number as a sum of it alone gives it. -#}
+{% macro reproducible(value) -%}
+    cast(cast({{ value }} as decimal(28, 9)) as double)
+{%- endmacro %}
+
 {#- The mean of the values that are known, equal to the last bit in any order of the rows. -#}
 {% macro reproducible_sum(value) -%}
     cast(sum(cast({{ value }} as decimal(28, 9))) as double)

@@ -33,6 +33,9 @@ LOADING_COMMANDS = ("run", "build")
 DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metadata pointer")
 """What DuckDB says of a file whose blocks are damaged."""
 
+MEMORY_BYTES = 3_000_000_000
+"""What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
+
 DONE = {"success", "pass", "warn", "no-op"}
 
 logger = AdapterLogger("orb-learning")
@@ -75,6 +78,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Keep the connection: a second one in this process could not write."""
         self._home.warehouse.chmod(0o600)  # dbt makes it as the umask says
+        if self.creds is None or "memory_limit" not in (self.creds.config_options or {}):
+            limit_memory(conn)
         self._connection = conn
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -118,6 +123,15 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def _note_damage(self) -> None:
         logger.warning("the warehouse is damaged; the next run builds it anew from staging")
         self._home.warehouse_damage.touch(mode=0o600)
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lower DuckDB's own limit, most of the machine's memory, to `MEMORY_BYTES`; never raise it."""
+    found = connection.execute("select current_setting('memory_limit')").fetchone()
+    number, unit = str(found[0] if found else "0 bytes").split()
+    power = ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
+    if float(number) * 1024**power > MEMORY_BYTES:
+        connection.execute(f"set global memory_limit = '{MEMORY_BYTES // 10**6}MB'")
 
 
 def is_damage(message: str) -> bool:

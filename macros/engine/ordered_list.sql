@@ -6,3 +6,12 @@
 {% macro default__ordered_list(value, position) -%}
     array_agg({{ value }} order by {{ position }})
 {%- endmacro %}
+
+{#- One value as a list. -#}
+{% macro list_of(value) -%}
+    {{ adapter.dispatch('list_of', 'orb_learning')(value) }}
+{%- endmacro %}
+
+{% macro default__list_of(value) -%}
+    [{{ value }}]
+{%- endmacro %}

@@ -22,8 +22,34 @@ with attempts as (
 
 ),
 
+-- Most tasks have one attempt, and nothing to group: that is most of the time of a full build.
+tried_again as (
+
+    select distinct parent_task_id
+    from attempts
+    where parent_task_id is not null
+
+),
+
 final as (
 
+    select
+        task_id,
+        1 as attempts,
+        success,
+        {{ reproducible('known_cost') }} as total_cost,
+        {{ reproducible('duration_seconds') }} as total_duration_seconds,
+        {{ list_of('model_tier') }} as tiers_tried,
+        model_tier as final_tier,
+        task_type,
+        repo,
+        timestamp as first_routed_at,
+        timestamp as last_routed_at,
+        load_id
+    from attempts
+    where parent_task_id is null
+        and task_id not in (select parent_task_id from tried_again)
+    union all
     select
         original_task_id as task_id,
         cast(count(*) as integer) as attempts,
@@ -38,6 +64,7 @@ final as (
         max(timestamp) as last_routed_at,
         max(load_id) as load_id
     from attempts
+    where original_task_id in (select parent_task_id from tried_again)
     group by original_task_id
 
 )

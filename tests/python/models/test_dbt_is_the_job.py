@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
+from orb_learning.dbt_plugin import limit_memory
 from orb_learning.errors import NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
@@ -261,3 +262,10 @@ def test_dbt_test_names_the_table_and_the_column_that_drifted(warehouse: Warehou
 
     assert "columns_as_declared_raw_feedback" in str(caught.value)
     assert "raw.feedback.rating is varchar, declared is integer" in str(caught.value)
+
+
+@pytest.mark.parametrize(("own", "then"), [("20GB", "2.7 GiB"), ("1GB", "953.6 MiB")])
+def test_a_build_takes_some_gigabytes_and_no_more_than_a_small_machine_allows(own, then):
+    with duckdb.connect(config={"memory_limit": own}) as connection:
+        limit_memory(connection)
+        assert connection.execute("select current_setting('memory_limit')").fetchone() == (then,)
