@@ -343,10 +343,12 @@ def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict
     warehouse.execute(f"attach '{quoted}' as publication")
     try:
         for (table,) in tables:
-            warehouse.execute(
-                f'create table publication.main."{table}" as from "{origin}"."{schema}"."{table}"'
-            )
-            rows[table] = _value(warehouse, f'select count(*) from "{origin}"."{schema}"."{table}"')
+            source = f'"{origin}"."{schema}"."{table}"'
+            if table == "tasks":
+                _copy_tasks(warehouse, source)
+            else:
+                warehouse.execute(f'create table publication.main."{table}" as from {source}')
+            rows[table] = _value(warehouse, f"select count(*) from {source}")
         warehouse.execute("use publication.main")
         for (statement,) in indexes:
             warehouse.execute(statement)
@@ -354,6 +356,20 @@ def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict
         warehouse.execute(f'use "{origin}"."{schema}"')
         warehouse.execute("detach publication")
     return rows
+
+
+def _copy_tasks(warehouse: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Copy the tasks in the order of their ids, which lets a look-up by id read few of them.
+
+    DuckDB would pack the ordered ids to save a tenth of them, and unpacking a group of rows takes
+    five times as long as reading it.
+    """
+    columns = ", ".join(
+        f'"{name}" {kind}' + (" using compression uncompressed" if name == "task_id" else "")
+        for name, kind, *_ in warehouse.execute(f"describe {source}").fetchall()
+    )
+    warehouse.execute(f"create table publication.main.tasks ({columns})")
+    warehouse.execute(f"insert into publication.main.tasks from {source} order by task_id")
 
 
 def _verify(path: Path, rows: dict[str, int]) -> None:

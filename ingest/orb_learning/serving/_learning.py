@@ -174,10 +174,28 @@ class LearningDatabase:
             wanted = task_uuid(task_id)
         except ValueError as error:
             raise InvalidQueryError(f"task_id: {error}") from error
-        # The row first, then the rest of it: a scan of one column, not of all.
-        row = f"select rowid from learning.executions where task_id = '{wanted}'"
-        found = await self._rows(Execution, "executions", f"rowid in ({row})")
-        return found[0] if found else None
+
+        def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> Execution | None:
+            # Executions lie in the order of time, and tasks in that of their ids: the task tells
+            # when to look. The id of a later attempt is not a task's, and is looked for everywhere.
+            execute(
+                cursor,
+                "select first_routed_at, last_routed_at from learning.tasks"
+                f" where task_id = '{wanted}'",
+            )
+            # Of everything one column first, then the rest of one row.
+            row = f"select rowid from learning.executions where task_id = '{wanted}'"
+            conditions = [
+                f"task_id = '{wanted}' and timestamp between '{first}' and '{last}'"
+                for first, last in cursor.fetchall()
+            ]
+            for condition in (*conditions, f"rowid in ({row})"):
+                found = _fetch(cursor, Execution, _select(Execution, "executions", condition))
+                if found:
+                    return found[0]
+            return None
+
+        return await self._runner.run(self._publications.current, fetch)
 
     async def get_tier_performance(
         self, repo: str | None = None, days_back: int = 30
@@ -346,9 +364,7 @@ class LearningDatabase:
 
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
             dated = "" if days is None else f" and date >= date '{_since(opened, days)}'"
-            columns = ", ".join(kind.model_fields)
-            sql = f"select {columns} from learning.{table} where {condition}{dated} {rest}"
-            return _fetch(cursor, kind, sql)
+            return _fetch(cursor, kind, _select(kind, table, f"{condition}{dated} {rest}"))
 
         return await self._runner.run(self._publications.current, fetch)
 
@@ -382,6 +398,10 @@ class _Again:
             raise too_long(self.timeout_seconds) from error
         finally:
             timer.cancel()
+
+
+def _select(kind: type[Row], table: str, condition: str) -> str:
+    return f"select {', '.join(kind.model_fields)} from learning.{table} where {condition}"
 
 
 def _fetch(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:

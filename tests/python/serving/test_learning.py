@@ -102,6 +102,26 @@ def test_pools_solutions_and_quality_are_read(refreshed):
     ask(refreshed, read)
 
 
+def test_a_later_attempt_has_an_id_of_its_own(tmp_path):
+    root = tmp_path / "home"
+    with Telemetry(root, strict=True) as telemetry:
+        for minute in (0, 2):
+            at = (NOW + timedelta(minutes=minute)).isoformat()
+            telemetry.capture_routing_decision_sync(
+                task_id=TASK, task_type="fix", model_tier="small", timestamp=at
+            )
+            at = (NOW + timedelta(minutes=minute + 1)).isoformat()
+            telemetry.capture_routing_outcome_sync(task_id=TASK, success=minute > 0, timestamp=at)
+    Refresher(root).refresh()
+
+    async def read(db: LearningDatabase) -> None:
+        (later,) = (await db.query("select task_id from executions where attempt = 2")).rows[0]
+        first, second = await db.get_execution(TASK), await db.get_execution(later)
+        assert (first.attempt, second.attempt, second.parent_task_id) == (1, 2, TASK)
+
+    ask(Home.locate(root), read)
+
+
 def test_one_execution_is_read_whole(refreshed):
     found = ask(refreshed, lambda db: db.get_execution(str(TASK)))
     assert (found.task_id, found.user_accepted, found.user_rating) == (TASK, True, 4)
