@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, literal, sync
+from orb_learning._database import connect, explained, literal, sync
 from orb_learning._types import utc_now
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.home import Home
@@ -203,6 +203,9 @@ def drop_warehouse(home: Home) -> None:
 def settle_warehouse(home: Home) -> None:
     """Delete a warehouse that does not open, or that the last run found damaged.
 
+    Where a run was killed its indexes go, which the next run makes again: DuckDB 1.5 replays its
+    log into an index so that a later deletion of the same rows fails.
+
     Raises:
         BusyError: another process holds it.
     """
@@ -213,8 +216,11 @@ def settle_warehouse(home: Home) -> None:
     if not home.warehouse.exists():
         _wal(home.warehouse).unlink(missing_ok=True)
         return
+    was_killed = _wal(home.warehouse).exists()
     try:
-        connect(home.warehouse).close()
+        with connect(home.warehouse) as connection:
+            if was_killed:
+                _drop_indexes(connection, home)
     except BusyError:
         raise
     except HomeError as error:
@@ -223,6 +229,17 @@ def settle_warehouse(home: Home) -> None:
         drop_warehouse(home)
 
 
+def _drop_indexes(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    import duckdb
+
+    try:
+        for schema, index in connection.execute(_INDEXES).fetchall():
+            connection.execute(f'drop index "{schema}"."{index}"')
+    except duckdb.Error as error:
+        raise explained(error, home.warehouse) from error
+
+
+_INDEXES = "select schema_name, index_name from duckdb_indexes()"
 _TABLES = "select schema_name || '.' || table_name from duckdb_tables() where not temporary"
 
 

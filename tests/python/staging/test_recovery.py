@@ -226,6 +226,36 @@ def test_a_sound_warehouse_stays(home):
     assert home.warehouse.exists()
 
 
+@pytest.fixture
+def killed_in_a_run(home, children) -> None:
+    """A warehouse with an index, whose log is as a killed run leaves it."""
+    home.create()
+
+    def build_and_die() -> None:
+        connection = duckdb.connect(str(home.warehouse))
+        connection.execute("create table built as select range as id from range(100)")
+        connection.execute("create index by_id on built (id)")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = children.start(build_and_die)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    children.kill(pid)
+    assert home.warehouse.with_name("warehouse.duckdb.wal").exists()
+
+
+def test_indexes_that_a_log_was_replayed_into_go(home, killed_in_a_run):
+    settle_warehouse(home)
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        assert connection.sql("select count(*) from built").fetchone() == (100,)
+        assert connection.sql("select * from duckdb_indexes()").fetchall() == []
+
+
+def test_a_warehouse_whose_indexes_cannot_go_is_deleted(home, killed_in_a_run, monkeypatch):
+    monkeypatch.setattr(_file, "_INDEXES", "select 'main', 'none'")
+    settle_warehouse(home)
+    assert not home.warehouse.exists()
+
+
 def test_a_warehouse_that_is_held_is_not_deleted(home, children):
     home.create()
     said, says = os.pipe()
