@@ -38,9 +38,16 @@ class Work:
         self.read[model] += node.get("operator_rows_scanned", 0)
         children = node.get("children", [])
         if kind in _WRITES:
-            self.written[model] += sum(child["operator_cardinality"] for child in children)
+            self.written[model] += sum(_rows(child) for child in children)
         for child in children:
             self._walk(model, child)
+
+
+def _rows(node: dict[str, Any]) -> int:
+    """Return the rows that an operator gave; a CTE gives what its last child does."""
+    if node.get("operator_type") == "CTE":
+        return _rows(node["children"][-1])
+    return int(node["operator_cardinality"])
 
 
 class _Profiled:
