@@ -122,6 +122,22 @@ def test_publications_cannot_be_written_and_are_private(home, warehouse):
         assert stat.S_IMODE(file.stat().st_mode) == 0o400
 
 
+def test_published_tasks_lie_in_the_order_of_their_ids_unpacked(home, warehouse):
+    warehouse.execute(
+        "create table tasks as select uuid() as task_id, now() as first_routed_at, 1 as load_id"
+        " from range(1000)"
+    )
+
+    publish(warehouse, home, schema="main", as_of=AS_OF)
+
+    ids = read(home.learning_db, "select task_id from tasks order by rowid")
+    assert len(ids) == 1000
+    assert ids == sorted(ids)
+    packed = "select distinct compression from pragma_storage_info('tasks') where {}"
+    segments = "column_name = 'task_id' and segment_type <> 'VALIDITY'"
+    assert read(home.learning_db, packed.format(segments)) == [("Uncompressed",)]
+
+
 def test_every_table_of_the_schema_is_copied_and_nothing_else(home, warehouse):
     fill(warehouse, 1)
     warehouse.execute("create view a_view as from first")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AGREEMENT = 0.9999
 """The least cosine with the reference: vectors of both may stand side by side."""
 
-BATCH = 16
+BATCH = 32
 VERDICT = "verdict.json"
 
 

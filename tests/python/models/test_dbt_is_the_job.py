@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
-from orb_learning.dbt_plugin import limit_memory
+from orb_learning.dbt_plugin import MEMORY_BYTES, limit_memory
 from orb_learning.errors import NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
@@ -269,3 +269,32 @@ def test_a_build_takes_some_gigabytes_and_no_more_than_a_small_machine_allows(ow
     with duckdb.connect(config={"memory_limit": own}) as connection:
         limit_memory(connection)
         assert connection.execute("select current_setting('memory_limit')").fetchone() == (then,)
+
+
+def test_a_dbt_command_keeps_to_the_limit_unless_its_profile_names_one(warehouse):
+    def limit() -> str:
+        shown = warehouse.refresher.invoke(
+            ["show", "--inline", "select current_setting('memory_limit') as it"]
+        )
+        return str(shown.results[0].agate_table.rows[0]["it"])
+
+    number, unit = limit().split()
+    assert float(number) * {"MiB": 2**20, "GiB": 2**30}[unit] <= MEMORY_BYTES
+
+    own = warehouse.home.root / "profile"
+    own.mkdir()
+    text = (warehouse.refresher.project / "profiles.yml").read_text()
+    assert "config_options:" not in text
+    text = text.replace(
+        "type: duckdb\n", "type: duckdb\n      config_options: {memory_limit: 4GB}\n"
+    )
+    (own / "profiles.yml").write_text(text)
+    shown = dbt(
+        warehouse.home,
+        "show",
+        "--inline",
+        "select current_setting('memory_limit') as it",
+        "--profiles-dir",
+        str(own),
+    )
+    assert "3.7 GiB" in shown.stdout, shown.stdout

@@ -122,6 +122,27 @@ def test_a_later_attempt_has_an_id_of_its_own(tmp_path):
     ask(Home.locate(root), read)
 
 
+def test_an_execution_is_looked_for_when_its_task_was_routed(refreshed, tmp_path):
+    """Of two rows of one id (there never are) the one outside that time is not read."""
+    home = Home(tmp_path / "home")
+    home.create()
+    with duckdb.connect(str(home.warehouse)) as warehouse:
+        warehouse.execute(f"attach '{refreshed.staging}' as staging (read_only)")
+        warehouse.execute(f"attach '{refreshed.learning_db}' as made (read_only)")
+        for table in ("executions", "tasks"):
+            warehouse.execute(f"create table {table} as from made.{table}")
+        warehouse.execute(
+            "insert into executions select * replace (timestamp - interval 9 day as timestamp,"
+            f" 'elsewhere' as repo) from executions where task_id = '{TASK}'"
+        )
+        warehouse.execute(
+            "create or replace table executions as from executions order by timestamp"
+        )
+        publish(warehouse, home, schema="main", as_of="2026-03-01T12:00:00+00:00")
+
+    assert ask(home, lambda db: db.get_execution(TASK)).repo == "acme/web"
+
+
 def test_one_execution_is_read_whole(refreshed):
     found = ask(refreshed, lambda db: db.get_execution(str(TASK)))
     assert (found.task_id, found.user_accepted, found.user_rating) == (TASK, True, 4)
