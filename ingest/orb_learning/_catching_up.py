@@ -36,22 +36,29 @@ class Keyed:
         key: the expression over its columns that names the key.
         changed: the query for the keys that anything new is known of since the load `$1`; of more
             keys than that no harm is done.
+        oldest: the query for the oldest load that a row of such a key can be of.
         order: the columns its rows are sorted by, for readers of a part.
     """
 
     key: str
     changed: str
+    oldest: str
     order: str
 
 
-_CHANGED_TASKS = "select task_id from {intermediate}.int_attempts where load_id > $1"
+_NEW_OF_TASKS = "from {intermediate}.int_attempts where load_id > $1"
+_CHANGED_TASKS = f"select task_id {_NEW_OF_TASKS}"
+_OLDEST_OF_TASKS = f"select coalesce(min(first_load_id), 0) {_NEW_OF_TASKS}"
 
 KEYED = {
-    "executions": Keyed("coalesce(parent_task_id, task_id)", _CHANGED_TASKS, "timestamp"),
-    "tasks": Keyed("task_id", _CHANGED_TASKS, "first_routed_at"),
+    "executions": Keyed(
+        "coalesce(parent_task_id, task_id)", _CHANGED_TASKS, _OLDEST_OF_TASKS, "timestamp"
+    ),
+    "tasks": Keyed("task_id", _CHANGED_TASKS, _OLDEST_OF_TASKS, "first_routed_at"),
     "feedback": Keyed(
         "feedback_id",
         "select feedback_id from staging.raw.feedback where load_id > $1",
+        "select $1 + 1",
         "timestamp",
     ),
 }
@@ -195,11 +202,17 @@ def _replace_changed(
         f" ({keyed.changed.format(intermediate=intermediate)})",
         [since],
     )
+    ((oldest,),) = warehouse.execute(
+        keyed.oldest.format(intermediate=intermediate), [since]
+    ).fetchall()
+    # Zone maps of load_id spare most of both searches for keys, which lie in no order.
     is_changed = f"{keyed.key} in (select key from temp.changed_keys)"
-    warehouse.execute(f'delete from {ALIAS}.main."{table}" where {is_changed}')
+    warehouse.execute(
+        f'delete from {ALIAS}.main."{table}" where {is_changed} and load_id >= {oldest}'
+    )
     warehouse.execute(
         f'insert into {ALIAS}.main."{table}" from "{schema}"."{table}"'
-        f" where {is_changed} order by {keyed.order}"
+        f" where {is_changed} and load_id > {since} order by {keyed.order}"
     )
 
 

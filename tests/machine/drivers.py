@@ -28,6 +28,8 @@ _DATE = re.compile(r"\bdate '(\d{4}-\d\d-\d\d)'")
 _COMMENT = re.compile(r"\s*(?:/\*.*?\*/|--[^\n]*\n)\s*", re.DOTALL)
 _NODE = re.compile(r'"node_id": "model\.orb_learning\.(\w+)"')
 _CHANGES = ("alter", "create", "delete", "drop", "insert", "update")
+_OLDEST = " as oldest_load from "
+"""What dbt asks for, and puts into the statement that follows as a number."""
 
 
 class Driver(Protocol):
@@ -114,7 +116,7 @@ def publication_id(home: Home) -> str:
 
 
 Statements = dict[str, list[str]]
-"""The statements that change anything, by model, in the order of a run."""
+"""The statements that change anything, or decide what changes, by model, in a run's order."""
 
 
 @dataclass
@@ -168,9 +170,11 @@ def _by_model(seen: list[tuple[int, str]]) -> Statements:
                 kept.setdefault(_model_of(done[0]), []).extend(
                     ["begin", *map(_without_comment, done), "commit"]
                 )
-        elif verb in _CHANGES and cursor in open_transactions:
+        elif verb not in _CHANGES and _OLDEST not in text:
+            continue
+        elif cursor in open_transactions:
             open_transactions[cursor].append(sql)
-        elif verb in _CHANGES:
+        else:
             kept.setdefault(_model_of(sql), []).append(_without_comment(sql))
     return kept
 
@@ -226,9 +230,13 @@ class Compiled:
         self.load()
         count = _death(dies_at)
         with attached(warehouse=self.home.warehouse, staging=self.home.staging) as connection:
+            oldest = 0
             for statement in self._statements(connection):
                 count(0, statement)
-                connection.execute(_DATE.sub(lambda found: _moved(found[1], days), statement))
+                text = _DATE.sub(lambda found: _moved(found[1], days), statement)
+                done = connection.execute(text.replace("load_id >= 0", f"load_id >= {oldest}"))
+                if _OLDEST in statement:
+                    ((oldest,),) = done.fetchall()
             if publishes:
                 as_of = NOW + timedelta(days=days)
                 publish(connection, self.home, schema="main", as_of=as_of.isoformat())

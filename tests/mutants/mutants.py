@@ -160,6 +160,13 @@ MUTANTS = (
         LATE,
     ),
     Mutant(
+        "the search for a task's old rows begins after the first of them",
+        "macros/changed_tasks.sql",
+        "coalesce(min(first_load_id), 0)",
+        "coalesce(max(load_id), 0)",
+        LATE,
+    ),
+    Mutant(
         "the day that a row has left is not built again",
         "macros/days.sql",
         "                and known_days.fingerprint = built.day_fingerprint\n",

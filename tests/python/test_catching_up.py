@@ -36,7 +36,8 @@ class Built:
     def _create(self, warehouse: duckdb.DuckDBPyConnection) -> None:
         warehouse.execute("create schema main_intermediate")
         warehouse.execute(
-            "create table main_intermediate.int_attempts (task_id varchar, load_id bigint)"
+            "create table main_intermediate.int_attempts"
+            " (task_id varchar, load_id bigint, first_load_id bigint)"
         )
         warehouse.execute(
             "create table executions (task_id varchar, parent_task_id varchar,"
@@ -59,13 +60,19 @@ class Built:
         load_id = load(self.home).load_id
         with warehouse_of(self.home) as warehouse:
             for task in tasks:
+                ((first,),) = warehouse.execute(
+                    "select coalesce(min(first_load_id), ?) from main_intermediate.int_attempts"
+                    " where task_id = ?",
+                    [load_id, task],
+                ).fetchall()
                 for table in ("main_intermediate.int_attempts", "tasks"):
                     warehouse.execute(f"delete from {table} where task_id = ?", [task])
                 warehouse.execute(
                     "delete from executions where coalesce(parent_task_id, task_id) = ?", [task]
                 )
                 warehouse.execute(
-                    "insert into main_intermediate.int_attempts values (?, ?)", [task, load_id]
+                    "insert into main_intermediate.int_attempts values (?, ?, ?)",
+                    [task, load_id, first],
                 )
                 for attempt in range(attempts):
                     identity, parent = (f"{task}/{attempt}", task) if attempt else (task, None)

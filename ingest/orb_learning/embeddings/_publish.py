@@ -133,12 +133,14 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
             "from duckdb_tables() where table_name = 'executions'"
         ).fetchone():
             return staged, {}
-        if not staged.model:
+        left_out = 0
+        if staged.model:
+            ((left_out,),) = connection.execute(
+                "delete from execution_embeddings"
+                " where content_hash not in (select content_hash from executions)"
+            ).fetchall()
+        else:
             connection.execute(TABLE)
-        left_out = connection.execute(
-            "delete from execution_embeddings"
-            " where content_hash not in (select content_hash from executions)"
-        ).fetchone()
         connection.execute(_CONTENTS)
         connection.execute(_VIEW)
         rows = {}
@@ -149,7 +151,7 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
     completed = replace(
         staged,
         common_repo=common[0] if common else "",
-        left_out=left_out[0] if left_out else 0,
+        left_out=left_out,
     )
     return completed, rows
 
