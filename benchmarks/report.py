@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import random
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -101,3 +104,52 @@ async def timed(
         assert found is not None
         rows += len(found) if isinstance(found, list) else 1
     return times, rows / calls
+
+
+def calibrated() -> float:
+    """Return the seconds that this machine takes, now, for ten million additions in Python."""
+    begin = time.process_time()
+    total = 0
+    for number in range(10_000_000):
+        total += number
+    return time.process_time() - begin
+
+
+Part = tuple[str, Callable[[Any], list[str]]]
+"""The title of a table, and what measures it and returns the lines below its title."""
+
+
+def parts_parser(
+    doc: str | None, parts: dict[str, Part], sizes: Sequence[int]
+) -> argparse.ArgumentParser:
+    """Return the options that benchmarks of several parts share."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="executions")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--folder", type=Path, help="where histories and parts are kept")
+    parser.add_argument("--write", type=Path, help="the document whose section is replaced")
+    return parser
+
+
+@contextmanager
+def kept_in(folder: Path | None) -> Iterator[Path]:
+    """Yield where histories and parts are kept: the folder, or one that goes afterwards."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        chosen = (folder or Path(temporary)).resolve()
+        chosen.mkdir(parents=True, exist_ok=True)
+        yield chosen
+
+
+def run_parts(section: str, parts: dict[str, Part], wanted: Any, given: argparse.Namespace) -> None:
+    """Measure the parts that the command line names, print each, and write the document."""
+    for name in (name for name in parts if name in given.parts):
+        title, part = parts[name]
+        begin = time.perf_counter()
+        speed = f"{machine()}; 10 million additions in Python took {calibrated():.2f} s."
+        text = "\n".join([f"### {title}", "", speed, *part(wanted)])
+        (wanted.folder / f"{name}.md").write_text(text + "\n")
+        print(f"{text}\n\n({name}: {time.perf_counter() - begin:.0f} s)\n", flush=True)
+        if given.write:
+            kept = (wanted.folder / f"{name}.md" for name in parts)
+            done = [file.read_text() for file in kept if file.exists()]
+            write_section(given.write, section, "\n" + "\n".join(done))

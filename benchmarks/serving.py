@@ -10,7 +10,6 @@ again only the parts that it is asked for.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import tempfile
@@ -28,14 +27,16 @@ from history import UNTIL, Wanted, some_repo
 from report import (
     CALLS,
     PATIENT,
+    Part,
     alone,
-    machine,
+    kept_in,
     megabytes,
     milliseconds,
+    parts_parser,
+    run_parts,
     seeded,
     table,
     timed,
-    write_section,
 )
 
 from orb_learning.home import Home
@@ -297,7 +298,7 @@ def swaps(wanted: Wanted) -> list[str]:
     ]
 
 
-PARTS: dict[str, tuple[str, Callable[[Wanted], list[str]]]] = {
+PARTS: dict[str, Part] = {
     "reads": ("Reads", reads),
     "lookups": ("Look-ups and indexes", lookups),
     "concurrent": ("Concurrent reads", concurrent),
@@ -311,28 +312,13 @@ PARTS: dict[str, tuple[str, Callable[[Wanted], list[str]]]] = {
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="executions")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--folder", type=Path, help="where histories and parts are kept")
+    parser = parts_parser(__doc__, PARTS, SIZES)
     parser.add_argument("--no-indexes", action="store_true", help="the var `indexes` is off")
     parser.add_argument("--refreshes", type=int, default=20, help="of the part swaps")
-    parser.add_argument("--write", type=Path, help="the document whose section is replaced")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        folder = (given.folder or Path(temporary)).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept_in(given.folder) as folder:
         wanted = Wanted(folder, given.sizes, not given.no_indexes, given.refreshes)
-        for name in (name for name in PARTS if name in given.parts):
-            title, part = PARTS[name]
-            begin = time.perf_counter()
-            text = "\n".join([f"### {title}", "", f"{machine()}.", *part(wanted)])
-            (folder / f"{name}.md").write_text(text + "\n")
-            print(f"{text}\n\n({name}: {time.perf_counter() - begin:.0f} s)\n", flush=True)
-            if given.write:
-                kept = (folder / f"{name}.md" for name in PARTS)
-                done = [file.read_text() for file in kept if file.exists()]
-                write_section(given.write, "serving", "\n" + "\n".join(done))
+        run_parts("serving", PARTS, wanted, given)
 
 
 if __name__ == "__main__":
