@@ -40,8 +40,8 @@ typecheck: setup $(VENV)/.ready-embeddings
 
 # Coverage is measured where it is required; tracing dbt and the many processes of the others takes longer than they do.
 unit: setup $(VENV)/.ready-embeddings
-	$(BIN)/pytest tests/python --ignore tests/python/models --numprocesses auto --dist worksteal --cov --cov-report=term-missing
-	$(BIN)/pytest tests/python/models tests/machine tests/faults tests/mutants tests/upstream --numprocesses auto --dist worksteal
+	$(BIN)/pytest tests/python --ignore tests/python/models --numprocesses auto --dist worksteal --durations 10 --cov --cov-report=term-missing
+	$(BIN)/pytest tests/python/models tests/machine tests/faults tests/mutants tests/upstream --numprocesses auto --dist worksteal --durations 10
 	$(BIN)/coverage report --fail-under=100 --include='*/events.py,*/records.py,*/_types.py,*/capture/*,*/staging/*,*/serving/*,*/embeddings/*'
 
 # As a dbt user would: an empty home first, then a small history, tests and docs.
