@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from statistics import quantiles
 from typing import Any
 from uuid import UUID
 
@@ -113,12 +114,8 @@ def mean(values: Iterable[Any]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def p95(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    place = 0.95 * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+def p95(values: list[float]) -> float:
+    return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
 def grouped(rows: Iterable[dict[str, Any]], *names: str) -> Iterable[tuple[Any, list[Any]]]:
@@ -184,6 +181,12 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
             (*key, len(g), sum(of(g, "success")), mean(of(g, "duration_seconds")),
              mean(of(g, "cost")), mean(of(g, "success")))
             for key, g in grouped(within(7), "pool_type", "repo", "hour")
+        ],
+        "quality_trend": [
+            (*key, len(g), sum(q is not None for q in of(g, "quality_score")),
+             sum(of(g, "success")), mean(of(g, "quality_score")), mean(of(g, "success")),
+             mean(of(g, "cost")))
+            for key, g in grouped(within(90), "repo", "date")
         ],
         "solution_patterns": patterns,
     }  # fmt: skip

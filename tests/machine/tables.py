@@ -31,6 +31,10 @@ COLUMNS = {
         "pool_type", "repo", "hour", "total_tasks", "successful_tasks", "avg_duration",
         "avg_cost", "success_rate",
     ],
+    "quality_trend": [
+        "repo", "date", "executions", "scored", "successful", "avg_quality", "success_rate",
+        "avg_cost",
+    ],
     "solution_patterns": [
         "solution_summary", "repo", "task_types", "usage_count", "success_count", "avg_quality",
         "first_seen", "last_seen", "success_rate",
