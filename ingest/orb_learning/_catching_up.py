@@ -58,7 +58,7 @@ KEYED = {
     "feedback": Keyed(
         "feedback_id",
         "select feedback_id from staging.raw.feedback where load_id > $1",
-        "select $1 + 1",
+        "select 0 * $1",
         "timestamp",
     ),
 }

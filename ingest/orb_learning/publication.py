@@ -181,8 +181,15 @@ def manifest_of(folder: Path) -> Publication:
         NotPublishedError: the folder holds no manifest that can be read.
     """
     try:
-        return Publication(**json.loads((folder / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        said = json.loads((folder / MANIFEST).read_text())
+        # A newer release may say more.
+        known = {name: said[name] for name in Publication.__slots__ if name in said}
+        publication = Publication(**known)
+        texts, similarity = (publication.id, publication.as_of), publication.similarity
+        if not (all(isinstance(text, str) for text in texts) and isinstance(similarity, dict)):
+            raise TypeError("a manifest of another kind")
+        return publication
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise NotPublishedError(f"{folder} holds no publication") from error
 
 
@@ -284,7 +291,6 @@ def _caught_up(
         if (
             not wanted.can_follow(last)
             or last.load_id < erased_by
-            or last.similarity.get("left_out", 0)
             or last.written != _written(folder / DATABASE)
             or (folder / DATABASE).stat().st_size > max(allowed, SMALL_BYTES)
         ):
@@ -297,8 +303,12 @@ def _caught_up(
         similarity, added = complete_embeddings(
             making / DATABASE,
             Similarity(
-                last.similarity["model"], last.similarity["is_indexed"], version=wanted.vectors
+                last.similarity["model"],
+                last.similarity["is_indexed"],
+                version=wanted.vectors,
+                left_out=last.similarity.get("left_out", 0),
             ),
+            home,
         )
     except NotPublishedError:
         return None
@@ -317,7 +327,7 @@ def _copied(
     making.mkdir(mode=0o700)
     staged = stage_embeddings(home, making / DATABASE)
     rows = _copy(warehouse, making / DATABASE, wanted.schema)
-    similarity, added = complete_embeddings(making / DATABASE, staged)
+    similarity, added = complete_embeddings(making / DATABASE, staged, home)
     return _Made(rows | added, similarity)
 
 

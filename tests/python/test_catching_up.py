@@ -10,16 +10,19 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID, uuid4
 
 import duckdb
 import pytest
 
 from orb_learning import Telemetry, _catching_up, _faults, publication
+from orb_learning.events import Feedback
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication, current, publish
 from orb_learning.staging import load
 from test_publication import AS_OF, published, warehouse_of
 
+FEEDBACK = UUID(int=7)
 TABLES = ("executions", "feedback", "marts", "tasks")
 
 
@@ -159,6 +162,33 @@ def test_every_change_arrives_and_nothing_is_copied_as_a_whole(built, whole_copi
                 assert count == (made.rows[table],)
     assert whole_copies == []
     assert len(published(built.home)) == KEPT
+
+
+def test_feedback_that_is_given_again_replaces_the_row(built, whole_copies):
+    built.load("task 1")
+    with warehouse_of(built.home) as warehouse:
+        warehouse.execute(
+            "create or replace table feedback as"
+            " select (select min(feedback_id) from staging.raw.feedback) as feedback_id,"
+            " timestamp '2026-03-01' as timestamp, max(load_id) as load_id from feedback"
+        )
+        warehouse.execute("comment on table feedback is 'built by the test'")
+    built.publish()
+    whole_copies.clear()
+    for _ in range(3):
+        with Telemetry(built.home.root, strict=True) as telemetry:
+            telemetry.capture_sync(
+                Feedback(task_id=uuid4(), feedback_id=FEEDBACK, feedback_type="accepted")
+            )
+        load_id = load(built.home).load_id
+        with warehouse_of(built.home) as warehouse:
+            warehouse.execute(f"delete from feedback where feedback_id = '{FEEDBACK}'")
+            warehouse.execute(
+                "insert into feedback values (?, timestamp '2026-03-01', ?)", [FEEDBACK, load_id]
+            )
+        built.publish()
+    assert whole_copies == []
+    assert built.differences() == []
 
 
 def test_its_files_are_as_private_as_a_copy_s_and_its_indexes_stay(built, whole_copies):

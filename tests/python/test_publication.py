@@ -97,7 +97,28 @@ def test_nothing_is_published_before_the_first(home):
     )
 
 
-@pytest.mark.parametrize("manifest", ["", "[]", "7", "{}", '{"id": "x"}', '{"of a": "newer kind"}'])
+def test_what_a_newer_release_says_more_is_passed_over(home, warehouse):
+    made = publish_run(warehouse, home, 1)
+    manifest = home.current / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_text(json.dumps(asdict(made) | {"something": "new"}))
+    assert current(home) == made
+
+
+@pytest.mark.parametrize("changed", [{"id": 5}, {"as_of": None}, {"similarity": None}])
+def test_a_manifest_of_another_kind_counts_as_none(home, warehouse, changed):
+    made = publish_run(warehouse, home, 1)
+    manifest = home.current / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_text(json.dumps(asdict(made) | changed))
+    with pytest.raises(NotPublishedError):
+        current(home)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["", "[]", "7", "{}", '{"id": "x"}', '{"of a": "newer kind"}', "[" * 100_000],
+)
 def test_a_manifest_that_is_none_counts_as_nothing_published(home, warehouse, manifest):
     publish_run(warehouse, home, 1)
     (home.current / "manifest.json").chmod(0o600)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orb_learning._catching_up import UnfitError
-from orb_learning._database import connect
+from orb_learning._database import connect, literal
 from orb_learning.embeddings._store import TABLE, EmbeddingStore
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    import duckdb
 
 INDEX = "similarity.faiss"
 
@@ -95,8 +99,8 @@ def stage_embeddings(home: Home, database: Path) -> Similarity:
     index = database.with_name(INDEX)
     import duckdb
 
+    found = vectors_version(home)
     try:
-        found = vectors_version(home)
         state = EmbeddingStore(home).copy_into(database, index)
         if not state.model:
             return Similarity(version=found)
@@ -111,22 +115,29 @@ def stage_embeddings(home: Home, database: Path) -> Similarity:
         logger.warning("published without embeddings: %s", str(error).partition("\n")[0])
         for left in (database, database.with_name(database.name + ".wal"), index):
             left.unlink(missing_ok=True)
-        return Similarity()
+        # What a full disk did is tried again; what is damaged or missing stays so until the vectors
+        # change, and shall not have every table copied each time.
+        is_lasting = not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+        return Similarity(version=found if is_lasting else "")
     return Similarity(state.model, state.index is not None, version=found)
 
 
-def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity, dict[str, int]]:
+def complete_embeddings(
+    database: Path, staged: Similarity, home: Home
+) -> tuple[Similarity, dict[str, int]]:
     """Add what similarity search needs once the tables are there.
 
     Args:
         database: the publication's database, closed.
-        staged: what `stage_embeddings` returned.
+        staged: what `stage_embeddings` returned, or what the publication says that is copied.
+        home: whose vectors they are.
 
     Returns:
         what the manifest says of it, and the rows of each table that was added.
 
     Raises:
-        UnfitError: rows that were deleted earlier made those that were noted move.
+        UnfitError: rows that were deleted earlier made those that were noted move, or vectors that
+            were left out belong to an execution again.
     """
     with connect(database) as connection:
         if not connection.execute(
@@ -139,7 +150,10 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
                 "delete from execution_embeddings"
                 " where content_hash not in (select content_hash from executions)"
             ).fetchall()
-        else:
+            if staged.left_out:
+                _refuse_if_any_came_back(connection, EmbeddingStore(home))
+        else:  # vectors of a model that nobody knows any more are of no use
+            connection.execute("drop table if exists execution_embeddings")
             connection.execute(TABLE)
         connection.execute(_CONTENTS)
         connection.execute(_VIEW)
@@ -151,9 +165,34 @@ def complete_embeddings(database: Path, staged: Similarity) -> tuple[Similarity,
     completed = replace(
         staged,
         common_repo=common[0] if common else "",
-        left_out=left_out,
+        left_out=staged.left_out + left_out,
     )
     return completed, rows
+
+
+def _refuse_if_any_came_back(connection: duckdb.DuckDBPyConnection, store: EmbeddingStore) -> None:
+    """Refuse a copy that lacks vectors that the store has and an execution needs.
+
+    Raises:
+        UnfitError: it does.
+        duckdb.Error: the store cannot be read.
+    """
+    state = store.state()
+    connection.execute(f"attach {literal(store.vectors)} as store (read_only)")
+    try:
+        ((back,),) = connection.execute(
+            """
+            select count(*) from store.execution_embeddings
+            where content_hash in (select content_hash from executions)
+                and content_hash not in (select content_hash from execution_embeddings)
+                and (vector_id <= $1 or not $2)
+            """,
+            [state.indexed_to, state.index is not None],
+        ).fetchall()
+    finally:
+        connection.execute("detach store")
+    if back:
+        raise UnfitError(f"{back} vectors that were left out belong to an execution again")
 
 
 def _check_row_numbers(database: Path, *, is_needed: bool) -> None:

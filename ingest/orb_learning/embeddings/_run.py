@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orb_learning.embeddings._model import EmbeddingModel, load_model, locate_model
 from orb_learning.embeddings._store import EmbeddingStore
 from orb_learning.embeddings._vectors import checked
-from orb_learning.errors import PermanentError
+from orb_learning.errors import EmbeddingError, PermanentError
 from orb_learning.home import Home
 from orb_learning.publication import DATABASE, current
 
@@ -64,7 +64,7 @@ def embed(
         EmbeddingError: no model is installed, or its vectors cannot be stored.
         BusyError: another embedding run is at work.
     """
-    if embedding_batch_limit < 0:
+    if not (isinstance(embedding_batch_limit, int) and 0 <= embedding_batch_limit < 2**63):
         raise PermanentError("embedding_batch_limit: expected a whole number from 0 on")
     place = home if isinstance(home, Home) else Home.locate(home)
     database = place.published / current(place).id / DATABASE
@@ -77,6 +77,8 @@ def embed(
             return load_model(source)
     else:
         given, identity = model, model.identity
+        if not (isinstance(identity, str) and identity):
+            raise EmbeddingError("the model's identity must be a text that is not empty")
 
         def load() -> EmbeddingModel:
             return given

@@ -119,10 +119,11 @@ class EmbeddingStore:
         if self.state().model == model and self.vectors.exists():
             return
         with self.committing():
-            self._forget_index()
-            self._keep_note(StoreState(model=model))
+            # First the vectors, then the note: it never names a model that they are not of.
             for left in self.folder.glob("vectors.duckdb*"):
                 left.unlink()
+            self._forget_index()
+            self._keep_note(StoreState(model=model))
             with connect(self.vectors) as connection:
                 connection.execute(TABLE)
 

@@ -24,12 +24,13 @@ from orb_learning.errors import (
 )
 from orb_learning.home import Home
 from orb_learning.records import ExecutionRecord
-from orb_learning.serving._publications import OpenPublication, Publications
+from orb_learning.serving._publications import CLOSED, OpenPublication, Publications
 from orb_learning.serving._queries import (
     Parameters,
     QueryResult,
     Runner,
     execute,
+    fetch,
     refuse_unless_read_only,
     too_long,
 )
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Row)
 
+MAX_THREADS = 1_024
 MAX_DAYS = 100_000
 MAX_LIMIT = 1_000_000
 
@@ -93,15 +95,18 @@ class LearningDatabase:
         Raises:
             InvalidQueryError: a size or a limit is not above 0.
         """
-        if not (pool_size > 0 and threads > 0 and timeout_seconds > 0):
-            raise InvalidQueryError("pool_size, threads and timeout_seconds must be above 0")
+        _count("pool_size", pool_size, MAX_THREADS, least=1)
+        _count("threads", threads, MAX_THREADS, least=1)
+        if not (isinstance(timeout_seconds, int | float) and timeout_seconds > 0):
+            raise InvalidQueryError("timeout_seconds: expected a number of seconds above 0")
         self.home = Home.locate(home)
         self._publications = Publications(self.home, threads=threads, memory_limit=memory_limit)
         self._runner = Runner(pool_size, timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._telemetry: Telemetry | None = None
         self._refresher: Refresher | None = None
-        self._refreshing = asyncio.Lock()
+        self._refreshing = threading.Lock()
+        self._is_closed = False
         self._embedding_model = embedding_model
         self._loading = threading.Lock()
 
@@ -115,6 +120,7 @@ class LearningDatabase:
 
     async def close(self) -> None:
         """Let go of everything; closing twice is harmless."""
+        self._is_closed = True
         self._runner.close()
         self._publications.close()
         if self._telemetry is not None:
@@ -142,6 +148,8 @@ class LearningDatabase:
             InvalidEventError: the record breaks its contract.
             SpoolWriteError: the system refused to store it.
         """
+        if self._is_closed:
+            raise InvalidQueryError(CLOSED)
         if self._telemetry is None:
             from orb_learning.capture import Telemetry
 
@@ -158,11 +166,14 @@ class LearningDatabase:
         """
         from orb_learning.refresh import Refresher
 
-        async with self._refreshing:
-            if self._refresher is None:
-                self._refresher = Refresher(self.home.root)
-            report = await asyncio.to_thread(self._refresher.refresh)
-        return report.publication
+        def refresh() -> Publication:
+            # In the thread: a caller that gives up does not end what it began.
+            with self._refreshing:
+                if self._refresher is None:
+                    self._refresher = Refresher(self.home.root)
+                return self._refresher.refresh().publication
+
+        return await asyncio.to_thread(refresh)
 
     async def get_execution(self, task_id: UUID | str) -> Execution | None:
         """Return one execution, or None if there is none of that id.
@@ -343,14 +354,14 @@ class LearningDatabase:
         """
         refuse_unless_read_only(sql)
 
-        def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
+        def run(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
             cursor.execute("use learning")
             execute(cursor, sql, params)
             columns = tuple(column[0] for column in cursor.description or ())
             again = _Again(opened.cursor(), sql, params, self._timeout_seconds)
-            return QueryResult(columns, cursor.fetchall(), opened.publication.id, again)
+            return QueryResult(columns, fetch(cursor), opened.publication.id, again)
 
-        return await self._runner.run(self._publications.current, fetch)
+        return await self._runner.run(self._publications.current, run)
 
     async def _rows(
         self, kind: type[R], table: str, condition: str, rest: str = "", *, days: int | None = None
@@ -444,7 +455,9 @@ def _text(name: str, value: object) -> str | None:
     return value
 
 
-def _count(name: str, value: object, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise InvalidQueryError(f"{name}: expected a whole number from 0 to {most}, not {value!r}")
+def _count(name: str, value: object, most: int, *, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidQueryError(
+            f"{name}: expected a whole number from {least} to {most}, not {value!r}"
+        )
     return value

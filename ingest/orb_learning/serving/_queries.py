@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import json
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Parameters = Sequence[Any] | dict[str, Any] | None
+
+AGAIN_SECONDS = 0.05
+"""How often a query whose time is over is interrupted, until it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +89,28 @@ class Runner:
             InvalidQueryError: this was closed.
         """
         call = _Call(publication, work, self._timeout)
-        loop = asyncio.get_running_loop()
         try:
-            running = loop.run_in_executor(self._threads, call)
+            submitted = self._threads.submit(call)
         except RuntimeError:
             raise InvalidQueryError(CLOSED) from None
-        timer = loop.call_later(self._timeout, call.stop)
+        running = asyncio.wrap_future(submitted)
         try:
-            return await running
+            await asyncio.wait([running], timeout=self._timeout)
+            # An interrupt only stops the statement that runs just then, and there may be more.
+            while not running.done():
+                if submitted.cancel():  # it still waits for a thread
+                    raise too_long(self._timeout)
+                call.stop()
+                await asyncio.wait([running], timeout=AGAIN_SECONDS)
         except asyncio.CancelledError:
+            submitted.cancel()
             call.stop()
             raise
-        finally:
-            timer.cancel()
+        return await running
 
     def close(self) -> None:
-        """Take no further calls; those that run are finished."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Take no further calls; those that run are finished, those that wait are refused."""
+        self._threads.shutdown(wait=False)
 
 
 class _Call(Generic[T]):
@@ -127,7 +136,10 @@ class _Call(Generic[T]):
                 raise too_long(self._timeout)
             cursor = self._cursor = opened.cursor()
         try:
-            return self._work(opened, cursor)
+            done = self._work(opened, cursor)
+            if self._is_stopped:
+                raise too_long(self._timeout)
+            return done
         except duckdb.InterruptException as error:
             raise too_long(self._timeout) from error
         finally:
@@ -158,6 +170,8 @@ def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters = No
     """
     import duckdb
 
+    if params is not None:
+        _refuse_deep(params)
     try:
         cursor.execute(sql, params)
     except duckdb.InterruptException:
@@ -168,9 +182,25 @@ def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters = No
         raise InvalidQueryError(f"a parameter is no value of SQL: {error}") from error
 
 
+_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _EXPLAIN = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?", re.I | re.S
+    rf"{_GAP}explain\b{_GAP}(?:analyze\b{_GAP})?(?:\({_GAP}(?:analyze|format)\b[^)]*\))?",
+    re.I | re.S,
 )
+
+FUNCTIONS = {
+    "generate_series", "icu_calendar_names", "json_each", "json_tree", "pg_timezone_names",
+    "pragma_database_size", "pragma_show", "pragma_storage_info", "pragma_table_info",
+    "pragma_version", "range", "repeat", "repeat_row", "summary", "unnest",
+}  # fmt: skip
+"""What may stand where a table does, beside `duckdb_tables()` and its like.
+
+Others read files, which is refused anyway, or change settings of all callers, such as
+`enable_logging`, or run what a text says, or read memory at an address.
+"""
+
+MAX_NESTING = 64
+"""How deep lists and structs may be nested that are bound to a query."""
 
 
 def refuse_unless_read_only(sql: object) -> None:
@@ -192,11 +222,66 @@ def refuse_unless_read_only(sql: object) -> None:
     except TypeError:
         raise InvalidQueryError("sql: the text has half a character in it") from None
     kinds = [statement.type for statement in statements]
-    if kinds == [duckdb.StatementType.EXPLAIN]:
-        refuse_unless_read_only(_EXPLAIN.sub("", sql, count=1))
+    explained = _EXPLAIN.match(sql)
+    if kinds == [duckdb.StatementType.EXPLAIN] and explained:
+        refuse_unless_read_only(sql[explained.end() :])
     elif kinds != [duckdb.StatementType.SELECT]:
         named = ", ".join(str(kind).rpartition(".")[2] for kind in kinds) or "nothing"
         raise InvalidQueryError(f"expected one SELECT, not {named}: the copy is read-only")
+    else:
+        for name in _table_functions(sql):
+            if name not in FUNCTIONS and not name.startswith("duckdb_"):
+                raise InvalidQueryError(f"{name}() is not among the functions that may be a table")
+
+
+def _table_functions(sql: str) -> set[str]:
+    """Return the names of the functions that one SELECT reads like tables, wherever it does."""
+    ((text,),) = _parser().cursor().execute("select json_serialize_sql(?)", [sql]).fetchall()
+    try:
+        tree = json.loads(text)
+    except RecursionError:
+        raise InvalidQueryError("sql: it is nested too deep") from None
+    if tree.get("error"):
+        raise InvalidQueryError(f"sql: {tree.get('error_message')}")
+    found, left = set(), [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left.extend(node)
+        elif isinstance(node, dict):
+            if node.get("type") == "TABLE_FUNCTION":
+                found.add(str(node["function"].get("function_name", "")).lower())
+            left.extend(node.values())
+    return found
+
+
+def fetch(cursor: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """Return the rows of the query that a cursor has run.
+
+    Raises:
+        InvalidQueryError: Python has no such value.
+        duckdb.InterruptException: it was interrupted.
+    """
+    try:
+        return cursor.fetchall()
+    except (OverflowError, ValueError) as error:
+        raise InvalidQueryError(f"a value that Python cannot hold: {error}") from error
+
+
+def _refuse_deep(params: object) -> None:
+    """Refuse parameters that DuckDB would follow until the process dies."""
+    level: list[Any] = [params]
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, list | tuple | dict)
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, list | tuple | dict)
+        ]
+        if not level:
+            return
+    raise InvalidQueryError(f"a parameter is nested deeper than {MAX_NESTING}")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orb_learning.publication import Publication
+
+logger = logging.getLogger("orb_learning.serving")
 
 _CONTENTS = """
 select vector_id, repo, epoch_us(last_executed_at) as at
@@ -41,7 +44,11 @@ class Similarity:
         if publication.similarity.get("is_indexed") and can_index():
             import numpy as np
 
-            self._index = VectorIndex(folder / INDEX)
+            try:
+                self._index = VectorIndex(folder / INDEX)
+            except (OSError, RuntimeError) as error:  # gone with its folder, or damaged
+                logger.warning("similarity search without its index: %s", error)
+                return
             # In memory, 20 bytes a content: which of them a question allows.
             columns = cursor.execute(_CONTENTS).fetchnumpy()
             self._identities: NDArray[np.int64] = np.asarray(columns["vector_id"])

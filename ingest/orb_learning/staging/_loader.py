@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orb_learning._faults import crash_point
+from orb_learning.errors import HomeError
 from orb_learning.home import Home
 from orb_learning.staging import _erasure
 from orb_learning.staging._batch import Batch, LoadReport, Place, Progress, attach
@@ -46,7 +47,18 @@ def load(
 
     Raises:
         BusyError, HomeError, MigrationError: see `open_staging`.
+        HomeError: the system refused to read, write or delete a file; nothing is lost, and what was
+            not loaded is by the next load.
     """
+    try:
+        return _load(home, on_progress, only_python=_only_python)
+    except OSError as error:
+        raise HomeError(f"cannot load into {home.root}: {error}") from error
+
+
+def _load(
+    home: Home, on_progress: Callable[[int], None] | None, *, only_python: bool
+) -> LoadReport:
     total = LoadReport()
     erased: list[str] = []
     with home.locked():
@@ -57,7 +69,7 @@ def load(
             sizes = segment_sizes(home.spool)
             attach(connection)
             while True:
-                batch = _read_batch(connection, home, sizes, _only_python)
+                batch = _read_batch(connection, home, sizes, only_python)
                 crash_point("load.read")
                 if not batch.lines:
                     break

@@ -93,6 +93,23 @@ class Press:
     def republish(self) -> Publication:
         return publish(self._warehouse, self.home, schema="main", as_of=NOW.isoformat())
 
+    def change(self, description: str, to: str) -> None:
+        """Load what changes the description of executions."""
+        (load_id,) = self._warehouse.execute(
+            "insert into staging.ledger.loads select max(load_id) + 1, timestamp '2026-03-01'"
+            " from staging.ledger.loads returning load_id"
+        ).fetchone()
+        self._warehouse.execute(
+            "insert into main_intermediate.int_attempts"
+            " select task_id, ?, 1 from executions where task_description = ?",
+            [load_id, description],
+        )
+        self._warehouse.execute(
+            "update executions set task_description = ?, load_id = ? where task_description = ?",
+            [to, load_id, description],
+        )
+        self._warehouse.execute(f"update executions set content_hash = md5({CONTENT})")
+
     def add(self, description: str) -> None:
         """Load one more execution with the content of one that there is."""
         self._warehouse.execute(
@@ -101,7 +118,7 @@ class Press:
         self._warehouse.execute("create schema main_intermediate")
         self._warehouse.execute(
             "create table main_intermediate.int_attempts as"
-            " select uuid() as task_id, 2::bigint as load_id"
+            " select uuid() as task_id, 2::bigint as load_id, 1::bigint as first_load_id"
         )
         self._warehouse.execute(
             "insert into executions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -24,6 +25,7 @@ from orb_learning.errors import (
 )
 from orb_learning.home import Home
 from orb_learning.publication import current
+from words import WordModel
 
 TEXTS = ["split the parser", "fix the login", "write the docs", "split the parser"]
 WITH_EMBEDDINGS = "select count(*), count(embedding) from executions_with_embeddings"
@@ -84,8 +86,9 @@ def test_a_run_stops_at_its_limit_and_the_next_goes_on(press, model):
     assert second.indexed == 3
     nothing = embed(press.home, model=model, embedding_batch_limit=0)
     assert (nothing.embedded, nothing.remaining) == (0, 0)
-    with pytest.raises(PermanentError, match="embedding_batch_limit"):
-        embed(press.home, model=model, embedding_batch_limit=-1)
+    for limit in (-1, 2**70, 1.5, float("nan"), "5", None):
+        with pytest.raises(PermanentError, match="embedding_batch_limit"):
+            embed(press.home, model=model, embedding_batch_limit=limit)
 
 
 def test_without_anything_to_embed_no_model_is_loaded(press, model, monkeypatch, tmp_path):
@@ -276,11 +279,86 @@ def test_what_cannot_be_read_does_not_keep_marts_from_readers(press, model, capl
         "model": "",
         "is_indexed": False,
         "common_repo": "",
-        "version": "",
+        "version": vectors_version(press.home),
         "left_out": 0,
     }
     assert press.read(WITH_EMBEDDINGS) == [(4, 0)]
     assert not index_of(press.home).exists()
+    standing = current(press.home)
+    assert press.republish() == standing, "what is damaged has nothing copied again and again"
+
+
+def test_what_a_full_disk_kept_out_is_tried_again(press, model, monkeypatch):
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    with monkeypatch.context() as patched:
+        patched.setattr(_store.shutil, "copyfile", _full)
+        press.publish(TEXTS)
+    assert press.read(WITH_EMBEDDINGS) == [(4, 0)]
+    press.republish()
+    assert press.read(WITH_EMBEDDINGS) == [(4, 4)]
+
+
+def _full(*_):
+    raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_a_content_that_goes_and_comes_back_has_its_vector(press, model, caplog):
+    caplog.set_level("INFO")
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    press.publish(TEXTS)
+    press.add(TEXTS[0])
+    press.republish()
+
+    press.change("fix the login", "fix the logout")
+    gone = press.republish()
+    assert gone.similarity["left_out"] == 1
+    assert press.read("select count(*) from execution_embeddings") == [(2,)]
+    press.change("write the docs", "write the book")
+    assert press.republish().similarity["left_out"] == 2
+    assert "not brought up to date" not in caplog.text, "others do not wait for the next vectors"
+
+    press.change("fix the logout", "fix the login")
+    back = press.republish()
+    assert "1 vectors that were left out belong to an execution again" in caplog.text
+    assert back.similarity["left_out"] == 1
+    assert press.read("select count(*) from execution_embeddings") == [(2,)]
+
+
+def test_vectors_without_a_note_are_not_published(press, model):
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    (press.home.embeddings / "store.json").unlink()
+    press.publish(TEXTS[:1])
+    assert press.read("select count(*) from execution_embeddings") == [(0,)]
+
+
+@pytest.mark.parametrize("identity", ["", None, b"words"])
+def test_a_model_needs_a_name(press, model, identity):
+    press.publish(TEXTS)
+    model.identity = identity
+    with pytest.raises(EmbeddingError, match="identity must be a text"):
+        embed(press.home, model=model)
+
+
+@pytest.mark.parametrize("step", ["unlink", "replace"])
+def test_a_change_of_models_that_is_killed_keeps_no_vector_of_the_old_one(
+    press, model, monkeypatch, step
+):
+    press.publish(TEXTS)
+    embed(press.home, model=model)
+    other = WordModel()
+    other.identity = "other"
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_store.Path, step, die)
+        embed(press.home, model=other)
+    report = embed(press.home, model=other, embedding_batch_limit=1)
+    assert (report.embedded, report.remaining, report.indexed) == (1, 2, 1)
 
 
 def test_a_publication_that_catches_up_finds_what_changed(press, model):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from orb_learning.publication import KEPT, Publication, publish
 from orb_learning.refresh import Refresher
 from orb_learning.serving import LearningDatabase
 from orb_learning.serving import _publications as publications
+from orb_learning.serving import _queries as queries
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TASK = UUID("0198a3a0-0000-7000-8000-000000000001")
@@ -262,7 +264,18 @@ def test_a_query_takes_parameters_and_gives_rows(refreshed):
     ask(refreshed, read)
 
 
-@pytest.mark.parametrize("prefix", ["explain", "-- why\nEXPLAIN", "/* why */ explain analyze"])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "explain",
+        "-- why\nEXPLAIN",
+        "/* why */ explain analyze",
+        "explain/**/",
+        "explain(format json)",
+        "explain (analyze, format json)",
+        "explain/* explain */ analyze --\n",
+    ],
+)
 def test_a_query_can_be_explained(refreshed, prefix):
     sql = f"{prefix} select count(*) from executions"
     assert ask(refreshed, lambda db: db.query(sql)).columns == ("explain_key", "explain_value")
@@ -502,10 +515,130 @@ def test_other_code_of_the_process_may_have_the_file_open(refreshed):
     ask(refreshed, read)
 
 
-@pytest.mark.parametrize("how", [{"pool_size": 0}, {"threads": 0}, {"timeout_seconds": 0}])
-def test_sizes_of_nothing_are_refused(tmp_path, how):
-    with pytest.raises(InvalidQueryError, match="must be above 0"):
-        LearningDatabase(tmp_path, **how)
+@pytest.mark.parametrize("name", ["pool_size", "threads", "timeout_seconds"])
+@pytest.mark.parametrize("size", [0, -1, "4", None, float("nan")])
+def test_sizes_of_nothing_are_refused(tmp_path, name, size):
+    with pytest.raises(InvalidQueryError, match=f"{name}: expected a .*number"):
+        LearningDatabase(tmp_path, **{name: size})
+
+
+def test_closing_refuses_what_waits_and_finishes_what_runs(refreshed):
+    slow = "select count(*) from range(20000) a, range(10000) b"
+
+    async def read() -> None:
+        learning = LearningDatabase(refreshed.root, pool_size=1)
+        asked = [asyncio.create_task(learning.query(slow)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await learning.close()
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes[1:]} == {InvalidQueryError}
+
+    asyncio.run(read())
+
+
+def test_each_statement_of_a_call_is_interrupted_once_its_time_is_over(refreshed):
+    """The time may end between two statements, where there is nothing to interrupt."""
+    endless = "select count(*) from range(10000000) a, range(10000000) b"
+    is_over = threading.Event()
+
+    class Slow:
+        publication = None
+
+        def cursor(self) -> Any:
+            return duckdb.connect()
+
+    def work(_: Any, cursor: duckdb.DuckDBPyConnection) -> None:
+        assert is_over.wait(10)
+        cursor.execute(endless)
+
+    async def run() -> None:
+        runner = queries.Runner(1, 0.1)
+        asyncio.get_running_loop().call_later(0.2, is_over.set)
+        with pytest.raises(QueryTimeoutError):
+            await runner.run(Slow, work)
+        is_over.clear()
+        asyncio.get_running_loop().call_later(0.4, is_over.set)
+        begun = asyncio.create_task(runner.run(Slow, lambda *_: is_over.wait(10)))
+        await asyncio.sleep(0)  # it has the thread
+        with pytest.raises(QueryTimeoutError):  # it waits for the thread, and not for its end
+            await runner.run(Slow, lambda *_: None)
+        assert not is_over.is_set()
+        with pytest.raises(QueryTimeoutError):
+            await begun
+        runner.close()
+
+    asyncio.run(run())
+
+
+def test_refreshes_do_not_overlap_though_a_caller_gives_up(tmp_path):
+    running, most, begun, ends = [], [], threading.Event(), threading.Event()
+
+    class Slow:
+        def refresh(self) -> Any:
+            running.append(1)
+            most.append(len(running))
+            begun.set()
+            assert ends.wait(10)
+            running.pop()
+            return SimpleNamespace(publication="made")
+
+    async def run(learning: LearningDatabase) -> Any:
+        begun.clear()
+        ends.clear()
+        given_up = asyncio.create_task(learning.refresh())
+        await asyncio.to_thread(begun.wait, 10)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        asyncio.get_running_loop().call_later(0.05, ends.set)
+        return await learning.refresh()
+
+    learning = LearningDatabase(tmp_path)
+    learning._refresher = Slow()
+    assert asyncio.run(run(learning)) == "made"
+    assert asyncio.run(run(learning)) == "made", "another loop has its turn too"
+    assert most == [1] * 4
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from enable_logging(level = 'trace')",
+        "select * from (select 1) as x, \"Enable_Logging\"(storage = 'stdout')",
+        "with a as (from disable_logging()) select 1",
+        "explain from enable_profiling()",
+        "from query('from enable_logging()')",
+        "from arrow_scan(1, 2, 3)",
+        "select (select count(*) from pandas_scan(1))",
+    ],
+)
+def test_a_query_cannot_change_what_others_get(refreshed, sql):
+    async def read(db: LearningDatabase) -> None:
+        with pytest.raises(InvalidQueryError, match="not among the functions that may be a table"):
+            await db.query(sql)
+        settings = "select name, value from duckdb_settings() where name = 'enable_logging'"
+        assert (await db.query(settings)).rows == [("enable_logging", "0")]
+
+    ask(refreshed, read)
+
+
+def test_a_parameter_that_holds_itself_is_refused(refreshed):
+    endless: list[Any] = []
+    endless.append({"again": endless})
+    for params in ([endless], {"x": endless}, endless):
+        with pytest.raises(InvalidQueryError, match="nested deeper than"):
+            ask(refreshed, lambda db, params=params: db.query("select $x", params))
+
+
+def test_a_value_that_python_cannot_hold_is_said_so(refreshed):
+    with pytest.raises(InvalidQueryError, match="Python cannot hold"):
+        ask(refreshed, lambda db: db.query("select interval '1000000000 months'"))
+
+
+def test_what_is_nested_too_deep_to_be_looked_at_is_refused(refreshed):
+    deep = "select " + "(" * 900 + "1" + ")" * 900
+    with pytest.raises(InvalidQueryError):
+        ask(refreshed, lambda db: db.query(f"{deep} + " + " + ".join("1" * 5000)))
 
 
 def test_asking_after_closing_says_so(refreshed):
@@ -513,6 +646,8 @@ def test_asking_after_closing_says_so(refreshed):
         learning = LearningDatabase(refreshed.root)
         await learning.initialize()
         await learning.close()
+        with pytest.raises(InvalidQueryError, match="is closed"):
+            await learning.store_execution(execution(1))
         with pytest.raises(InvalidQueryError, match="is closed"):
             await learning.get_execution(TASK)
         with pytest.raises(InvalidQueryError, match="is closed"):

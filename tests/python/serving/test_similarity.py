@@ -104,6 +104,24 @@ def test_the_most_similar_come_first_and_the_newest_of_equals(searchable, path):
     assert found[0].model_dump()["model_tier"] == "large"
 
 
+@pytest.mark.parametrize("damage", ["gone", "junk", "half"])
+def test_an_index_that_cannot_be_read_is_done_without(searchable, tmp_path, damage, caplog):
+    root = tmp_path / "home"
+    shutil.copytree(searchable.root, root, symlinks=True)
+    index = root / "published" / "current" / "similarity.faiss"
+    index.chmod(0o600)
+    whole = index.read_bytes()
+    index.unlink()
+    if damage != "gone":
+        index.write_bytes(b"junk" * 99 if damage == "junk" else whole[: len(whole) // 2])
+    found = [
+        ask(home, lambda db: db.find_similar_executions("split the parser", threshold=-1))
+        for home in (searchable, Home(root))
+    ]
+    assert [row.task_id for row in found[0]] == [row.task_id for row in found[1]]
+    assert "similarity search without its index" in caplog.text
+
+
 def test_both_ways_of_searching_agree(searchable, monkeypatch):
     def search(db):
         return db.find_similar_executions("split the docs", threshold=-1)

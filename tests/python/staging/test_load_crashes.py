@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orb_learning.errors import HomeError
 from orb_learning.staging import _batch, _loader, load
 
 EVENTS = 200
@@ -139,4 +141,17 @@ def test_a_load_that_dies_at_a_statement_leaves_whole_loads_only(
         load(home)
 
     ends_by_its_own_hand(children.start(load_and_die), children)
+    all_is_loaded_once()
+
+
+def test_what_the_system_refuses_is_said_in_one_line_and_loaded_by_the_next_load(
+    home, monkeypatch, all_is_loaded_once
+):
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_loader, "segment_sizes", full)
+        with pytest.raises(HomeError, match="No space left"):
+            load(home)
     all_is_loaded_once()
