@@ -238,12 +238,10 @@ def _table_functions(sql: str) -> set[str]:
     """Return the names of the functions that one SELECT reads like tables, wherever it does."""
     ((text,),) = _parser().cursor().execute("select json_serialize_sql(?)", [sql]).fetchall()
     try:
-        tree = json.loads(text)
-    except RecursionError:
-        raise InvalidQueryError("sql: it is nested too deep") from None
-    if tree.get("error"):
-        raise InvalidQueryError(f"sql: {tree.get('error_message')}")
-    found, left = set(), [tree]
+        left = [json.loads(text)["statements"]]
+    except (RecursionError, KeyError):  # or DuckDB says an error in its place
+        raise InvalidQueryError("sql: it is nested too deep to be looked at") from None
+    found = set()
     while left:
         node = left.pop()
         if isinstance(node, list):

@@ -636,9 +636,17 @@ def test_a_value_that_python_cannot_hold_is_said_so(refreshed):
 
 
 def test_what_is_nested_too_deep_to_be_looked_at_is_refused(refreshed):
-    deep = "select " + "(" * 900 + "1" + ")" * 900
-    with pytest.raises(InvalidQueryError):
-        ask(refreshed, lambda db: db.query(f"{deep} + " + " + ".join("1" * 5000)))
+    for depth, fault in ((700, "nested too deep"), (2000, "depth")):
+        sql = f"select {'abs(' * depth}1{')' * depth}"
+        with pytest.raises(InvalidQueryError, match=fault):
+            ask(refreshed, lambda db, sql=sql: db.query(sql))
+
+
+def test_a_call_that_is_stopped_before_it_begins_does_nothing():
+    call = queries._Call(lambda: None, lambda *_: pytest.fail("it began"), 0.5)
+    call.stop()
+    with pytest.raises(QueryTimeoutError):
+        call()
 
 
 def test_asking_after_closing_says_so(refreshed):
