@@ -103,7 +103,7 @@ class Runner:
                 call.stop()
                 await asyncio.wait([running], timeout=AGAIN_SECONDS)
         except asyncio.CancelledError:
-            submitted.cancel()
+            running.cancel()  # nobody asks for what becomes of it
             call.stop()
             raise
         return await running

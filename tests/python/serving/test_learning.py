@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -309,7 +310,7 @@ def test_a_query_that_takes_too_long_is_interrupted(refreshed):
     assert ask(refreshed, read, timeout_seconds=0.1).rows == [(1,)]
 
 
-def test_a_caller_that_gives_up_stops_its_query(refreshed):
+def test_a_caller_that_gives_up_stops_its_query(refreshed, caplog):
     endless = "select count(*) from range(10000000) a, range(10000000) b"
 
     async def read(db: LearningDatabase) -> Any:
@@ -318,6 +319,8 @@ def test_a_caller_that_gives_up_stops_its_query(refreshed):
         return await db.query("select 1")  # its only thread is free again
 
     assert ask(refreshed, read, pool_size=1).rows == [(1,)]
+    gc.collect()
+    assert caplog.text == "", "no error is left that nobody asked for"
 
 
 def test_a_call_that_waits_too_long_for_a_thread_is_told_so(refreshed):
