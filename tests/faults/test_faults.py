@@ -105,7 +105,8 @@ def published(tmp_path: Path) -> Home:
         lambda: _publishing.publish_run(home, 1),
         lambda: _publishing.publish_run(home, 2),
     ):
-        assert call(work).is_done
+        ended = call(work)
+        assert ended.is_done, ended
     return home
 
 
