@@ -342,20 +342,30 @@ def test_a_model_needs_a_name(press, model, identity):
         embed(press.home, model=model)
 
 
-@pytest.mark.parametrize("step", ["unlink", "replace"])
+@pytest.mark.parametrize("number", range(1, 5))
 def test_a_change_of_models_that_is_killed_keeps_no_vector_of_the_old_one(
-    press, model, monkeypatch, step
+    press, model, monkeypatch, number
 ):
+    """At each file that is deleted or replaced: vectors, index, and the note twice."""
     press.publish(TEXTS)
     embed(press.home, model=model)
     other = WordModel()
     other.identity = "other"
+    left = number
 
-    def die(*_, **__):
-        raise KeyboardInterrupt
+    def dying(real):
+        def die(*arguments, **named):
+            nonlocal left
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+            return real(*arguments, **named)
+
+        return die
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_store.Path, step, die)
+        for step in ("unlink", "replace"):
+            patched.setattr(_store.Path, step, dying(getattr(_store.Path, step)))
         embed(press.home, model=other)
     report = embed(press.home, model=other, embedding_batch_limit=1)
     assert (report.embedded, report.remaining, report.indexed) == (1, 2, 1)
