@@ -167,6 +167,13 @@ MUTANTS = (
         LATE,
     ),
     Mutant(
+        "old rows of new tasks are looked for everywhere",
+        "macros/changed_tasks.sql",
+        "\n        and load_id >= {{ oldest }};",
+        ";",
+        ("tests/python/models/test_counted_work.py",),
+    ),
+    Mutant(
         "the day that a row has left is not built again",
         "macros/days.sql",
         "                and known_days.fingerprint = built.day_fingerprint\n",

@@ -74,9 +74,13 @@ def counted() -> Iterator[Work]:
 
     def counting(self: Any, sql: str, bindings: Any = None) -> Any:
         self._cursor.execute("set enable_profiling = 'no_output'")
-        result = execute(self, sql, bindings)
         found = _NODE.search(sql)
-        if found:
+        if not found or bindings is not None:
+            return execute(self, sql, bindings)
+        result = self
+        # One by one: of several statements DuckDB tells only what the last one did.
+        for statement in self._cursor.extract_statements(sql):
+            result = execute(self, statement.query)
             work.note(found[1], self._cursor.get_profiling_information(format="json"))
         return result
 
