@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,15 @@ def checked(
     """Return vectors as they may be stored: normalised, `count` rows of 384 float32.
 
     Raises:
-        EmbeddingError: the shape is another, or a vector has a NaN, an infinity, or no direction.
+        EmbeddingError: the shape is another, or a vector has a NaN, an infinity, or no direction;
+            or numpy is not installed.
     """
-    import numpy as np
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise EmbeddingError(
+            "vectors are stored with numpy; run: pip install 'orb-learning[embeddings]'"
+        ) from error
 
     try:
         rows = np.asarray(vectors, dtype=np.float32)
@@ -50,3 +57,22 @@ def checked(
         )
     normalised: NDArray[np.float32] = (rows / lengths).astype(np.float32)
     return normalised
+
+
+def checked_question(vectors: NDArray[np.float32] | Sequence[Sequence[float]]) -> list[float]:
+    """Return the only vector of a model's answer, normalised: 384 floats. Needs no numpy.
+
+    Raises:
+        EmbeddingError: it is none that can be compared.
+    """
+    try:
+        (vector,) = ([float(component) for component in row] for row in vectors)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EmbeddingError(f"the model returned no vector of numbers: {error}") from error
+    length = math.hypot(*vector)
+    if len(vector) != DIMENSIONS or not (math.isfinite(length) and length > 0):
+        raise EmbeddingError(
+            f"the model returned {len(vector)} numbers of length {length:g}; "
+            f"{DIMENSIONS} that have a direction can be compared"
+        )
+    return [component / length for component in vector]

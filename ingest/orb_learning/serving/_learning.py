@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from orb_learning._database import literal
 from orb_learning._types import task_uuid
 from orb_learning.embeddings._model import load_model, locate_model
-from orb_learning.embeddings._vectors import checked
+from orb_learning.embeddings._vectors import checked_question
 from orb_learning.errors import (
     EmbeddingError,
     InvalidQueryError,
@@ -329,7 +329,7 @@ class LearningDatabase:
                     f"{model.identity}; run `orb-learning embed`, then `orb-learning refresh`"
                 )
             text = similarity.question(task_description, repo)
-            vector = checked(model.embed([text]), 1)[0]
+            vector = checked_question(model.embed([text]))
             since = _since(opened, days)
             nearest = similarity.nearest(
                 cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
@@ -352,9 +352,9 @@ class LearningDatabase:
             QueryTimeoutError: it took longer than the time limit. A single function call, such as
                 one that makes a list of a billion numbers, is not interrupted before it returns.
         """
-        refuse_unless_read_only(sql)
 
         def run(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
+            refuse_unless_read_only(sql)  # here, for a long text keeps an event loop waiting
             cursor.execute("use learning")
             execute(cursor, sql, params)
             columns = tuple(column[0] for column in cursor.description or ())

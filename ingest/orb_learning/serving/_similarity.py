@@ -70,7 +70,7 @@ class Similarity:
     def nearest(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        vector: NDArray[np.float32],
+        vector: list[float],
         *,
         repo: str | None,
         since: str,
@@ -97,7 +97,7 @@ class Similarity:
     def _search(
         self,
         index: VectorIndex,
-        vector: NDArray[np.float32],
+        vector: list[float],
         repo: str | None,
         since: str,
         limit: int,
@@ -110,15 +110,15 @@ class Similarity:
         allowed = self._identities[is_allowed]
         if not len(allowed):
             return allowed, np.empty(0, np.float32)
-        return index.search(vector, allowed, min(limit, len(allowed)))
+        return index.search(np.asarray(vector, np.float32), allowed, min(limit, len(allowed)))
 
 
-def _exact_sql(vector: NDArray[np.float32], repo: str | None, since: str, limit: int) -> str:
+def _exact_sql(vector: list[float], repo: str | None, since: str, limit: int) -> str:
     """Return the query that compares every vector that is allowed."""
     whose = "true" if repo is None else f"contents.repo = {literal(repo)}"
     return f"""
         select contents.vector_id, array_cosine_similarity(
-            embeddings.embedding, cast('{vector.tolist()}' as float[{DIMENSIONS}])
+            embeddings.embedding, cast('{vector}' as float[{DIMENSIONS}])
         ) as cosine
         from learning.embedded_contents as contents
         inner join learning.execution_embeddings as embeddings using (vector_id)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from orb_learning import ExecutionRecord, Telemetry
 from orb_learning.embeddings import embed
+from orb_learning.embeddings._vectors import checked
 from orb_learning.errors import EmbeddingError, InvalidQueryError, NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current
@@ -120,6 +123,63 @@ def test_an_index_that_cannot_be_read_is_done_without(searchable, tmp_path, dama
     ]
     assert [row.task_id for row in found[0]] == [row.task_id for row in found[1]]
     assert "similarity search without its index" in caplog.text
+
+
+class Lists(WordModel):
+    """A host's own model, which gives lists."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def embed(self, texts: Any) -> Any:
+        return self.answer
+
+
+def test_the_base_install_searches_without_numpy_and_faiss(searchable, monkeypatch):
+    (vector,) = WordModel().embed(["split the parser"]).tolist()
+    with monkeypatch.context() as patched:
+        for library in ("numpy", "faiss"):
+            patched.setitem(sys.modules, library, None)
+        patched.setattr(_similarity, "can_index", lambda: False)
+        found = ask(
+            searchable,
+            lambda db: db.find_similar_executions("split the parser", threshold=-1),
+            embedding_model=Lists([vector]),
+        )
+        with pytest.raises(EmbeddingError, match="numpy"):
+            checked([vector], 1)
+    indexed = ask(
+        searchable,
+        lambda db: db.find_similar_executions("split the parser", threshold=-1),
+        embedding_model=Lists(np.asarray([vector])),
+    )
+    assert [row.task_id for row in found] == [row.task_id for row in indexed]
+    assert [row.similarity for row in found] == pytest.approx(
+        [row.similarity for row in indexed], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [[0.0] * 384],
+        [[float("nan")] * 384],
+        [[1.0] * 383],
+        [[1.0] * 384] * 2,
+        [["a"] * 384],
+        [[10**400] * 384],
+        [],
+        None,
+    ],
+)
+def test_a_question_whose_vector_cannot_be_compared_is_refused(searchable, answer):
+    with pytest.raises(EmbeddingError, match="the model returned"):
+        ask(
+            searchable,
+            lambda db: db.find_similar_executions("split the parser"),
+            embedding_model=Lists(answer),
+        )
 
 
 def test_both_ways_of_searching_agree(searchable, monkeypatch):
