@@ -10,19 +10,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orb_learning._copying import ALIAS, attached, count_rows, tables_of
 from orb_learning._database import literal
 from orb_learning.errors import OrbLearningError
 
 if TYPE_CHECKING:
     import duckdb
-
-ALIAS = "publication"
 
 MAX_GROWTH = 1.5
 """How much larger than a fresh copy a database may become before one is made instead."""
@@ -67,19 +64,6 @@ KEYED = {
 
 class UnfitError(OrbLearningError):
     """This database cannot be brought up to date; a fresh copy takes its place."""
-
-
-@contextmanager
-def attached(
-    warehouse: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool = False
-) -> Iterator[None]:
-    """Attach a publication's database beside the warehouse, as `publication`."""
-    mode = " (read_only)" if read_only else ""
-    warehouse.execute(f"attach {literal(path)} as {ALIAS}{mode}")
-    try:
-        yield
-    finally:
-        warehouse.execute(f"detach {ALIAS}")
 
 
 def lineage(warehouse: duckdb.DuckDBPyConnection, schema: str) -> dict[str, str]:
@@ -139,7 +123,7 @@ def catch_up(
             raise UnfitError("its tables have other columns or indexes")
         warehouse.execute("begin")
         try:
-            for table in _tables(warehouse, schema):
+            for table in tables_of(warehouse, schema):
                 if table in KEYED:
                     _replace_changed(warehouse, schema, table, since)
                 elif not is_equal(warehouse, schema, table):
@@ -152,10 +136,10 @@ def catch_up(
             warehouse.execute("rollback")
             raise
         rows = {}
-        for table in _tables(warehouse, schema):
+        for table in tables_of(warehouse, schema):
             if not is_equal(warehouse, schema, table):
                 raise UnfitError(f"its table {table} differs from the warehouse's")
-            rows[table] = _count(warehouse, f'"{schema}"."{table}"')
+            rows[table] = count_rows(warehouse, schema, table)
         return rows
 
 
@@ -183,7 +167,7 @@ def is_current(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) ->
             warehouse, f"'{ALIAS}'", "main"
         ) and all(
             is_equal(warehouse, schema, table)
-            for table in _tables(warehouse, schema)
+            for table in tables_of(warehouse, schema)
             if table not in KEYED
         )
 
@@ -214,17 +198,6 @@ def _replace_changed(
         f'insert into {ALIAS}.main."{table}" from "{schema}"."{table}"'
         f" where {is_changed} and load_id > {since} order by {keyed.order}"
     )
-
-
-def _tables(warehouse: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
-    return [
-        name
-        for (name,) in warehouse.execute(
-            "select table_name from duckdb_tables() where database_name = current_database()"
-            " and schema_name = ? and not temporary order by table_name",
-            [schema],
-        ).fetchall()
-    ]
 
 
 # What a publication has beside the warehouse's tables.
@@ -258,8 +231,3 @@ def _shape(
         [schema],
     ).fetchall()
     return columns, indexes
-
-
-def _count(warehouse: duckdb.DuckDBPyConnection, table: str) -> int:
-    ((rows,),) = warehouse.execute(f"select count(*) from {table}").fetchall()
-    return int(rows)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from orb_learning import _catching_up
 from orb_learning._catching_up import UnfitError
+from orb_learning._copying import copy_tables
 from orb_learning._database import connect, sync
 from orb_learning._faults import crash_point
 from orb_learning._types import utc_now
@@ -326,7 +327,7 @@ def _copied(
 
     making.mkdir(mode=0o700)
     staged = stage_embeddings(home, making / DATABASE)
-    rows = _copy(warehouse, making / DATABASE, wanted.schema)
+    rows = copy_tables(warehouse, making / DATABASE, wanted.schema)
     similarity, added = complete_embeddings(making / DATABASE, staged, home)
     return _Made(rows | added, similarity)
 
@@ -334,52 +335,6 @@ def _copied(
 def _written(database: Path) -> str:
     found = database.stat()
     return f"{found.st_size} {found.st_mtime_ns}"
-
-
-def _copy(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict[str, int]:
-    origin = _value(warehouse, "select current_database()")
-    tables = warehouse.execute(
-        "select table_name from duckdb_tables()"
-        " where database_name = ? and schema_name = ? and not temporary order by table_name",
-        [origin, schema],
-    ).fetchall()
-    indexes = warehouse.execute(
-        "select sql from duckdb_indexes() where database_name = ? and schema_name = ?"
-        " order by index_name",
-        [origin, schema],
-    ).fetchall()
-    rows: dict[str, int] = {}
-    quoted = str(path).replace("'", "''")
-    warehouse.execute(f"attach '{quoted}' as publication")
-    try:
-        for (table,) in tables:
-            source = f'"{origin}"."{schema}"."{table}"'
-            if table == "tasks":
-                _copy_tasks(warehouse, source)
-            else:
-                warehouse.execute(f'create table publication.main."{table}" as from {source}')
-            rows[table] = _value(warehouse, f"select count(*) from {source}")
-        warehouse.execute("use publication.main")
-        for (statement,) in indexes:
-            warehouse.execute(statement)
-    finally:
-        warehouse.execute(f'use "{origin}"."{schema}"')
-        warehouse.execute("detach publication")
-    return rows
-
-
-def _copy_tasks(warehouse: duckdb.DuckDBPyConnection, source: str) -> None:
-    """Copy the tasks in the order of their ids, which lets a look-up by id read few of them.
-
-    DuckDB would pack the ordered ids to save a tenth of them, and unpacking a group of rows takes
-    five times as long as reading it.
-    """
-    columns = ", ".join(
-        f'"{name}" {kind}' + (" using compression uncompressed" if name == "task_id" else "")
-        for name, kind, *_ in warehouse.execute(f"describe {source}").fetchall()
-    )
-    warehouse.execute(f"create table publication.main.tasks ({columns})")
-    warehouse.execute(f"insert into publication.main.tasks from {source} order by task_id")
 
 
 def _verify(path: Path, rows: dict[str, int]) -> None:

@@ -340,7 +340,7 @@ def test_what_a_publisher_left_when_it_died_is_removed_and_nothing_else(home, wa
 
 def test_a_short_copy_is_not_published(home, warehouse, monkeypatch):
     made = publish_run(warehouse, home, 1)
-    copy = publication._copy
+    copy = publication.copy_tables
 
     def copy_short(connection: duckdb.DuckDBPyConnection, path: Path, schema: str) -> Any:
         rows = copy(connection, path, schema)
@@ -349,7 +349,7 @@ def test_a_short_copy_is_not_published(home, warehouse, monkeypatch):
         return rows
 
     monkeypatch.setattr(publication, "_caught_up", lambda *_: None)
-    monkeypatch.setattr(publication, "_copy", copy_short)
+    monkeypatch.setattr(publication, "copy_tables", copy_short)
     with pytest.raises(RefreshError) as caught:
         publish_run(warehouse, home, 2)
 
