@@ -38,16 +38,39 @@ VERBS = (  # noqa: SIM905
     "fix split rename speed-up document test revert port refactor extract inline guard"
 ).split()
 
-_EXECUTIONS = """
-create temp table executions as
-with numbered as (
+_TIMES = """
+create temp table times as
+select
+    *,
+    routed_at + to_microseconds(cast(seconds * 1e6 as bigint)) as ended_at
+from (
     select
         i,
+        timestamp '1970-01-01' + to_microseconds(cast(
+            epoch_us($until) - $days * 86400e6 * (hash(i, 4) / 1.8446744073709552e19) as bigint
+        )) as routed_at,
+        5 + 600 * pow(hash(i, 5) / 1.8446744073709552e19, 3) as seconds
+    from range($executions) as numbers (i)
+)
+"""
+"""What rows are sorted by, alone: sorting all that an execution is would take memory for it."""
+
+_ORDERED = """
+create or replace temp table ordered as
+from times
+where i % {recorded_share} {share}
+order by {moment}
+"""
+
+_EXECUTIONS = """
+with numbered as (
+    select
+        *,
         -- A third of the texts makes most of the executions, and each text occurs.
         case when i < $texts then i else cast(
             floor($texts * pow(hash(i, 1) / 1.8446744073709552e19, 2)) as bigint
         ) end as text
-    from range($executions) as numbers (i)
+    from ordered
 ),
 
 texts as (
@@ -56,49 +79,48 @@ texts as (
         cast(hash(text, 2) >> 1 as bigint) as h,
         cast(
             floor($repos * pow(hash(text, 3) / 1.8446744073709552e19, 2)) as bigint
-        ) as repo_number,
-        timestamp '1970-01-01' + to_microseconds(cast(
-            epoch_us($until) - $days * 86400e6 * (hash(i, 4) / 1.8446744073709552e19) as bigint
-        )) as routed_at,
-        5 + 600 * pow(hash(i, 5) / 1.8446744073709552e19, 3) as seconds
+        ) as repo_number
     from numbered
-)
+),
 
-select
-    i,
-    1 as schema_version,
-    routed_at + to_microseconds(cast(seconds * 1e6 as bigint)) as ended_at,
-    '{"branch": "main", "run": ' || i || '}' as metadata,
-    cast(md5('task ' || i) as uuid) as task_id,
-    h % 10 < 8 as success,
-    round(seconds, 3) as duration_seconds,
-    case when h % 3 > 0 then 40 + hash(i, 6) % 60 end as quality_score,
-    round(seconds / 2000, 6) as cost_estimate,
-    case when hash(i, 7) % 10 < 7 then round(seconds / 1800, 6) end as actual_cost,
-    case when h % 10 >= 8
-        then ['timeout', 'quality_gate', 'model_error'][1 + h % 3]
-    end as error_type,
-    case when h % 2 = 0
-        then $verbs[1 + h % len($verbs)] || ' the ' || $words[1 + (h // 64) % len($words)]
-    end as solution_summary,
-    routed_at as timestamp,
-    ['bug_fix', 'refactor', 'feature', 'test', 'docs', 'review'][1 + (h // 7) % 6] as task_type,
-    $verbs[1 + (h // 11) % len($verbs)] || ' the ' || $words[1 + (h // 13) % len($words)]
-        || ' of the ' || $words[1 + (h // 1009) % len($words)] || ' so that the '
-        || $words[1 + (h // 65537) % len($words)]
-        || ' of case ' || text || ' holds' as task_description,
-    'acme/service-' || repo_number as repo,
-    cast(hash(i, 8) % 20 as integer) as file_count,
-    cast(500 + hash(i, 9) % 8000 as integer) as estimated_tokens,
-    ['small', 'medium', 'large'][1 + (h // 17) % 3] as model_tier,
-    ['swarm', 'hive', 'solo'][1 + (h // 19) % 3] as pool_type,
-    0.5 + (h % 50) / 100 as routing_confidence,
-    cast(h % 100 as integer) as complexity_score
-from texts
-order by routed_at
+executions as (
+    select
+        i,
+        1 as schema_version,
+        ended_at,
+        '{"branch": "main", "run": ' || i || '}' as metadata,
+        cast(md5('task ' || i) as uuid) as task_id,
+        h % 10 < 8 as success,
+        round(seconds, 3) as duration_seconds,
+        case when h % 3 > 0 then 40 + hash(i, 6) % 60 end as quality_score,
+        round(seconds / 2000, 6) as cost_estimate,
+        case when hash(i, 7) % 10 < 7 then round(seconds / 1800, 6) end as actual_cost,
+        case when h % 10 >= 8
+            then ['timeout', 'quality_gate', 'model_error'][1 + h % 3]
+        end as error_type,
+        case when h % 2 = 0
+            then $verbs[1 + h % len($verbs)] || ' the ' || $words[1 + (h // 64) % len($words)]
+        end as solution_summary,
+        routed_at,
+        routed_at as timestamp,
+        ['bug_fix', 'refactor', 'feature', 'test', 'docs', 'review'][1 + (h // 7) % 6]
+            as task_type,
+        $verbs[1 + (h // 11) % len($verbs)] || ' the ' || $words[1 + (h // 13) % len($words)]
+            || ' of the ' || $words[1 + (h // 1009) % len($words)] || ' so that the '
+            || $words[1 + (h // 65537) % len($words)]
+            || ' of case ' || text || ' holds' as task_description,
+        'acme/service-' || repo_number as repo,
+        cast(hash(i, 8) % 20 as integer) as file_count,
+        cast(500 + hash(i, 9) % 8000 as integer) as estimated_tokens,
+        ['small', 'medium', 'large'][1 + (h // 17) % 3] as model_tier,
+        ['swarm', 'hive', 'solo'][1 + (h // 19) % 3] as pool_type,
+        0.5 + (h % 50) / 100 as routing_confidence,
+        cast(h % 100 as integer) as complexity_score
+    from texts
+)
 """
 
-_LOAD = "1 + cast(epoch({moment} - (select min(timestamp) from executions)) as bigint) // 3600"
+_LOAD = "1 + cast(epoch({moment} - (select min(routed_at) from times)) as bigint) // 3600"
 """As if a load had run at each full hour."""
 
 _RECORDED_SHARE = 10
@@ -114,7 +136,7 @@ _OUTCOME = """
 """
 
 _EVENTS = {
-    "routing_decision": ("timestamp", f"{_ROUTING}, cost_estimate, metadata", "!= 0"),
+    "routing_decision": ("routed_at", f"{_ROUTING}, cost_estimate, metadata", "!= 0"),
     "routing_outcome": ("ended_at", _OUTCOME, "!= 0"),
     "execution_recorded": (
         "ended_at",
@@ -125,9 +147,10 @@ _EVENTS = {
 
 
 def _insert(kind: str) -> str:
-    moment, fields, share = _EVENTS[kind]
+    moment, fields, _ = _EVENTS[kind]
     return f"""
         insert into raw.{kind} by name
+        {_EXECUTIONS}
         select
             -- Ordered by time, as the hooks make them.
             cast(
@@ -142,28 +165,27 @@ def _insert(kind: str) -> str:
             cast(md5('hash of {kind} ' || i) as uuid) as event_hash,
             {_LOAD.format(moment=moment)} as load_id
         from executions
-        where i % {_RECORDED_SHARE} {share}
-        order by occurred_at
     """
 
 
 def write_history(home: Home, *, executions: int, texts: int, until: date) -> None:
     """Fill an empty home's staging, as if a load had."""
     with open_staging(home) as staging:
-        staging.execute(
-            _EXECUTIONS,
-            {
-                "executions": executions,
-                "texts": min(texts, executions),
-                "repos": REPOS,
-                "days": DAYS,
-                "until": until,
-                "words": WORDS,
-                "verbs": VERBS,
-            },
-        )
-        for kind in _EVENTS:
-            staging.execute(_insert(kind))
+        staging.execute("set memory_limit = '4GB'")
+        staging.execute(_TIMES, {"executions": executions, "days": DAYS, "until": until})
+        for kind, (moment, _, share) in _EVENTS.items():
+            staging.execute(
+                _ORDERED.format(recorded_share=_RECORDED_SHARE, share=share, moment=moment)
+            )
+            staging.execute(
+                _insert(kind),
+                {
+                    "texts": min(texts, executions),
+                    "repos": REPOS,
+                    "words": WORDS,
+                    "verbs": VERBS,
+                },
+            )
         counted = " union all ".join(f"select load_id from raw.{kind}" for kind in _EVENTS)
         staging.execute(
             f"""
