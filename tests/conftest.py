@@ -15,3 +15,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="try many more random histories")
+    parser.addoption("--seed", type=int, default=20261125, help="of tests/machine")
+    parser.addoption("--lives", type=int, help="so many random lives through recorded statements")

@@ -14,11 +14,16 @@ from orb_learning.refresh import Refresher
 from .drivers import Compiled, Dbt, Recorded
 from .machine import Machine
 
-SEED = 20261125
+PARTS = 4
+"""Processes that the lives through recorded statements can be spread over."""
 
 
-def live(machine: type[Machine], examples: int, steps: int, *, shrinks: bool) -> None:
+def live(
+    machine: type[Machine], examples: int, steps: int, config: pytest.Config, part: int = 0
+) -> None:
     """Run that many random lives and say how many a minute has."""
+    number = config.getoption("--seed") + part
+    shrinks = config.getoption("--long")
     started = time.perf_counter()
     chosen = settings(
         max_examples=examples,
@@ -28,9 +33,9 @@ def live(machine: type[Machine], examples: int, steps: int, *, shrinks: bool) ->
         phases=[Phase.generate, Phase.shrink] if shrinks else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(seed(SEED)(machine), settings=chosen)
+    run_state_machine_as_test(seed(number)(machine), settings=chosen)
     minutes = (time.perf_counter() - started) / 60
-    print(f"seed {SEED}: {examples} examples, {examples / minutes:.0f} a minute")
+    print(f"seed {number}: {examples} examples, {examples / minutes:.0f} a minute")
 
 
 def test_any_life_of_a_home_through_dbt_gives_what_the_oracle_says(
@@ -41,15 +46,17 @@ def test_any_life_of_a_home_through_dbt_gives_what_the_oracle_says(
         make = staticmethod(lambda root: Dbt(root, parsed))
 
     is_long = request.config.getoption("--long")
-    live(ThroughDbt, 500 if is_long else 10, 4, shrinks=is_long)
+    live(ThroughDbt, 500 if is_long else 10, 4, request.config)
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 def test_any_life_of_a_home_through_the_recorded_statements_gives_what_the_oracle_says(
-    memory: Path, recorded: Recorded, request: pytest.FixtureRequest
+    memory: Path, recorded: Recorded, request: pytest.FixtureRequest, part: int
 ) -> None:
     class ThroughStatements(Machine):
         folder = memory
         make = staticmethod(lambda root: Compiled(root, recorded))
 
-    is_long = request.config.getoption("--long")
-    live(ThroughStatements, 20_000 if is_long else 60, 9, shrinks=is_long)
+    lives = request.config.getoption("--lives")
+    lives = lives or (20_000 if request.config.getoption("--long") else 60)
+    live(ThroughStatements, lives // PARTS, 9, request.config, part)
