@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 from uuid import UUID
 
 from cold import cold
@@ -21,6 +20,9 @@ from loading import loading
 from peer import peer
 from report import Part, alone, kept_in, megabytes, parts_parser, run_parts, seeded, table
 from warm import TEXTS, TURNS, Measured, Turn, Warm, capture, peak_of
+
+from orb_learning.home import Home
+from orb_learning.publication import current
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 
@@ -35,14 +37,15 @@ CASES = {
 def measured_steady(root: Path, executions: int, indexes: bool) -> dict[str, Measured]:
     """Refresh a warm home again and again."""
     warm = Warm(root, indexes=indexes)
+    before = current(Home(root)).load_id  # an earlier run may have captured into this history
     for number in range(4):  # parses, and makes as many publications as are kept
-        capture(root, executions, 100, 0, seed=number)
+        capture(root, executions, 100, 0, seed=f"{before} {number}")
         warm.run()
     found = {}
     for case, (new, late) in CASES.items():
         found[case] = Measured()
         for number in range(TURNS):
-            capture(root, executions, new, late, seed=hash((case, number)) & 0xFFFF)
+            capture(root, executions, new, late, seed=f"{before} {case} {number}")
             with peak_of(found[case]):
                 found[case].turns.append(warm.run())
     return found
@@ -134,18 +137,12 @@ def measured_growth(root: Path, refreshes: int) -> list[tuple[str, int, int]]:
     fresh = root.with_name(f"{root.name}-fresh")
     shutil.copytree(root / "spool", fresh / "spool")
     shutil.copy(root / "staging.duckdb", fresh / "staging.duckdb")
-    load(_home(fresh))
+    load(Home(fresh))
     from orb_learning.staging._file import rewrite
 
-    rewrite(_home(fresh))
+    rewrite(Home(fresh))
     Warm(fresh, indexes=False).run("--full-refresh")
     return [(name, size, (fresh / name).stat().st_size) for name, size in sizes.items()]
-
-
-def _home(root: Path) -> Any:
-    from orb_learning.home import Home
-
-    return Home(root)
 
 
 def growth(wanted: Wanted) -> list[str]:

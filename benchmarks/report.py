@@ -84,7 +84,7 @@ def alone(work: Callable[..., T], *arguments: Any) -> T:
         return process.submit(work, *arguments).result()
 
 
-def seeded(seed: int) -> random.Random:
+def seeded(seed: int | str) -> random.Random:
     """Return chance that is the same in each run."""
     return random.Random(seed)  # noqa: S311
 

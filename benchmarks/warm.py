@@ -106,7 +106,7 @@ def peak_of(measured: Measured) -> Iterator[None]:
             measured.peak = max(measured.peak, int(line.split()[1]) * 1024)
 
 
-def capture(root: Path, executions: int, new: int, late: int, seed: int) -> None:
+def capture(root: Path, executions: int, new: int, late: int, seed: int | str) -> None:
     """Capture events: of new executions on the last day, and late or correcting ones.
 
     Args:

@@ -46,7 +46,8 @@ KEPT = 3
 """Publications that stay, the current one included, for readers that still hold an older one."""
 
 SMALL_BYTES = 16 * 1024 * 1024
-"""A database up to this size may grow as it likes: half an empty file is no growth."""
+"""What any database may grow by: half an empty file is no growth, nor is room that one change of a
+small table's indexes leaves and the next one takes."""
 
 logger = logging.getLogger("orb_learning.publication")
 
@@ -288,14 +289,16 @@ def _caught_up(
     try:
         last = current(home)
         folder = home.published / last.id
-        allowed = _catching_up.MAX_GROWTH * last.fresh_bytes_per_row * sum(last.rows.values())
         if (
             not wanted.can_follow(last)
             or last.load_id < erased_by
             or last.written != _written(folder / DATABASE)
-            or (folder / DATABASE).stat().st_size > max(allowed, SMALL_BYTES)
         ):
             return None
+        fresh = last.fresh_bytes_per_row * sum(last.rows.values())
+        size = (folder / DATABASE).stat().st_size
+        if size > _catching_up.MAX_GROWTH * fresh + SMALL_BYTES:
+            raise UnfitError(f"of {size:,} bytes a fresh copy would take {fresh:,.0f}")
         making.mkdir(mode=0o700)
         _catching_up.clone(folder / DATABASE, making / DATABASE)
         if (folder / INDEX).exists():

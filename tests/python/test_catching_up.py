@@ -281,12 +281,21 @@ def test_what_differs_after_all_is_thrown_away(built, whole_copies, caplog):
     assert built.differences() == []
 
 
-def test_one_that_has_grown_is_copied_as_a_whole(built, whole_copies, monkeypatch):
+def test_one_that_has_grown_is_copied_as_a_whole(built, whole_copies, monkeypatch, caplog):
     monkeypatch.setattr(publication, "SMALL_BYTES", 0)
     monkeypatch.setattr(_catching_up, "MAX_GROWTH", 0.1)
     built.load("task 1")
-    built.publish()
+    with caplog.at_level(logging.INFO):
+        built.publish()
+    assert any("a fresh copy would take" in line for line in caplog.messages)
     assert len(whole_copies) == 1
+
+
+def test_a_small_one_may_grow_by_more_than_its_half(built, whole_copies, monkeypatch):
+    monkeypatch.setattr(_catching_up, "MAX_GROWTH", 0.1)
+    built.load("task 1")
+    built.publish()
+    assert whole_copies == []
 
 
 def test_nothing_is_written_into_a_file_that_readers_had(built, whole_copies):

@@ -93,12 +93,20 @@ class LearningDatabase:
                 loaded by the first search.
 
         Raises:
-            InvalidQueryError: a size or a limit is not above 0.
+            InvalidQueryError: a size or a limit is not above 0, or the model is no such thing.
         """
         _count("pool_size", pool_size, MAX_THREADS, least=1)
         _count("threads", threads, MAX_THREADS, least=1)
         if not (isinstance(timeout_seconds, int | float) and timeout_seconds > 0):
             raise InvalidQueryError("timeout_seconds: expected a number of seconds above 0")
+        if not (
+            embedding_model is None
+            or isinstance(embedding_model, str | os.PathLike)
+            or callable(getattr(embedding_model, "embed", None))
+        ):
+            raise InvalidQueryError(
+                "embedding_model: expected a directory, a name, or an object with `embed`"
+            )
         self.home = Home.locate(home)
         self._publications = Publications(self.home, threads=threads, memory_limit=memory_limit)
         self._runner = Runner(pool_size, timeout_seconds)

@@ -125,7 +125,7 @@ class Publications:
         try:
             try:
                 connection.execute(f"set global memory_limit = {literal(self._memory_limit)}")
-            except duckdb.Error as error:
+            except (duckdb.Error, UnicodeError) as error:
                 reason = str(error).partition("\n")[0]
                 raise InvalidQueryError(f"memory_limit: {reason}") from error
             connection.execute(f"attach {literal(path)} as learning (read_only)")

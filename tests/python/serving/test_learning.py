@@ -283,9 +283,16 @@ def test_a_query_can_be_explained(refreshed, prefix):
     assert ask(refreshed, lambda db: db.query(sql)).columns == ("explain_key", "explain_value")
 
 
-def test_a_memory_limit_that_is_none_is_refused(refreshed):
+@pytest.mark.parametrize("limit", ["8 bananas", "\ud800"])
+def test_a_memory_limit_that_is_none_is_refused(refreshed, limit):
     with pytest.raises(InvalidQueryError, match="memory_limit"):
-        ask(refreshed, lambda db: db.initialize(), memory_limit="8 bananas")
+        ask(refreshed, lambda db: db.initialize(), memory_limit=limit)
+
+
+@pytest.mark.parametrize("model", [5, object(), b"all-minilm"])
+def test_an_embedding_model_that_is_none_is_refused(refreshed, model):
+    with pytest.raises(InvalidQueryError, match="embedding_model: expected"):
+        LearningDatabase(refreshed.root, embedding_model=model)
 
 
 @pytest.mark.parametrize(("form", "library"), [("to_df", "pandas"), ("to_arrow", "pyarrow")])
