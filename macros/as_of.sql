@@ -14,6 +14,9 @@
     {%- set moment = try_or_compiler_error(
         refusal, modules.datetime.datetime.fromisoformat, text.replace('Z', '')
     ) -%}
+    {%- if moment.year < 1970 -%}
+        {{- exceptions.raise_compiler_error(refusal) -}}
+    {%- endif -%}
     {{- return(moment.replace(tzinfo=none)) -}}
 {% endmacro %}
 

@@ -10,7 +10,7 @@
     │   ├── NotPublishedError     nothing has been published yet, or not what was asked for
     │   ├── InvalidQueryError     a question that the read API cannot answer
     │   ├── EmbeddingError        a model that is missing, or vectors that cannot be stored
-    │   └── ProjectError          the dbt project or dbt itself cannot be found
+    │   └── ProjectError          the dbt project or dbt cannot be found, or takes no such var
     └── TransientError            the same call may succeed later
         ├── SpoolWriteError       the operating system refused to store an event
         ├── QueryTimeoutError     a query took longer than its time limit
@@ -66,7 +66,7 @@ class EmbeddingError(PermanentError):
 
 
 class ProjectError(PermanentError):
-    """The dbt project, or dbt itself, cannot be found."""
+    """The dbt project, or dbt itself, cannot be found, or takes no such var."""
 
 
 class SpoolWriteError(TransientError):

@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from orb_learning._types import NAMESPACE
 from orb_learning.capture import Telemetry
 from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
+from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, cut_payload
 from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import ImportFileError, InvalidEventError, SpoolWriteError
 from orb_learning.events import ExecutionRecorded, InvalidEvent, describe
@@ -47,7 +48,6 @@ DERIVED_COLUMNS = (
 
 TIMES = ("timestamp", "occurred_at", "captured_at")
 
-MAX_PAYLOAD_CHARACTERS = 32 * 1024
 MAX_REASON_CHARACTERS = 4 * 1024
 SHOWN_REASONS = 5
 PROGRESS_ROWS = 500
@@ -239,12 +239,13 @@ def _moment(given: object, assume_utc: bool) -> object:
 
 
 def _refusal(shown: object, reason: str) -> InvalidEvent:
-    payload = json.dumps(json_value(shown), sort_keys=True, ensure_ascii=False)
+    given = json_value(shown)
+    spelled = json.dumps(given, sort_keys=True, ensure_ascii=False)
     return InvalidEvent(
-        event_id=uuid5(NAMESPACE, payload),
+        event_id=uuid5(NAMESPACE, spelled),
         claimed_type=ExecutionRecorded.type_name,
         reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
-        payload=payload[:MAX_PAYLOAD_CHARACTERS],
+        payload=cut_payload(given, sort_keys=True),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,11 @@ class RefreshReport:
     publication: Publication
     warnings: list[str]
     seconds: float
+
+
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?(Z|[+]00:00)?"
+)
 
 
 class Refresher:
@@ -80,12 +87,12 @@ class Refresher:
 
         Raises:
             RefreshError: a node failed; the last publication stands.
-            ProjectError: dbt is not installed.
+            ProjectError: dbt is not installed, or `as_of` is no time.
         """
         started = time.monotonic()
         arguments = ["build" if with_tests else "run"]
-        if as_of:
-            arguments += ["--vars", f"{{as_of: '{_plain(as_of)}'}}"]
+        if as_of is not None:
+            arguments += ["--vars", f"{{as_of: '{_moment(as_of)}'}}"]
         if full_refresh:
             arguments.append("--full-refresh")
         with self.home.locked():
@@ -195,9 +202,17 @@ def _why(outcome: Any) -> str:
     return f"{first.node.name} ended as {first.status}: {message}{more}"
 
 
-def _plain(as_of: str) -> str:
-    # The macro as_of_moment refuses what is not a time; here only YAML's quote must not end early.
-    return as_of.replace("'", "''")
+def _moment(as_of: str) -> str:
+    """Return what the macro `as_of_moment` takes, or refuse it before anything is loaded."""
+    text = as_of.replace("T", " ")
+    try:
+        if _MOMENT.fullmatch(text) and datetime.fromisoformat(text.removesuffix("Z")).year >= 1970:
+            return as_of
+    except ValueError:
+        pass
+    raise RefreshError(
+        f"as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not '{as_of}'"
+    )
 
 
 def _inode(path: Path) -> int | None:

@@ -112,7 +112,8 @@ def read_staging(home: Home) -> Staged:
         def query(sql: str) -> list[tuple[Any, ...]]:
             return connection.execute(sql).fetchall()
 
-        if not query("select 1 from duckdb_tables() where table_name = 'quarantine'"):
+        # A kill between two migrations leaves a schema that nothing was ever loaded into.
+        if not query("select 1 from duckdb_tables() where table_name = 'user_erased'"):
             return Staged(Counter(), [], 0, 0, [])
         every = " union all ".join(f"select event_id from raw.{kind}" for kind in EVENT_TYPES)
         counted = query(f"select event_id, count(*) from ({every}) group by 1")

@@ -22,6 +22,7 @@ import typer
 from orb_learning import cli, refresh, report, schedule, status
 from orb_learning.cli import _app, _show
 from orb_learning.errors import RefreshError
+from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
 from orb_learning.refresh import RefreshReport
@@ -310,7 +311,24 @@ def test_a_backup_is_made_and_restored(run, home, tmp_path, monkeypatch):
     assert run("restore", path, "--yes").out == (
         "restored load 1, 1 events; run `orb-learning refresh`\n"
     )
-    assert failed(run("restore", tmp_path / "nowhere", "--yes")).startswith("cannot open ")
+    message = failed(run("restore", tmp_path / "nowhere", "--yes"))
+    assert message == f"{tmp_path / 'nowhere'} is no file; name the backup to restore"
+    odd = tmp_path / "[bold]" / "[/x]"
+    assert run("backup", "--to", odd).out.startswith(f"{odd}/staging-")
+
+
+def test_a_bad_line_commands_no_terminal(run, home):
+    home.create()
+    (home.spool / "a.jsonl").write_bytes(b"\x1b]0;owned\x07\x9b31m bad\n")
+    refused = InvalidEvent(claimed_type="feedback", reason="\x1b[2J [bold]no", payload="{}")
+    (home.spool / "b.jsonl").write_bytes(refused.to_line() + b"\n")
+    run("load")
+    listed = run("quarantine", "list").out
+    assert "\\x1b[2J [bold]no" in listed
+    ids = [line.split()[0] for line in listed.splitlines()[1:]]
+    said = [listed, *(run("quarantine", "show", found).out for found in ids)]
+    assert not {sign for text in said for sign in text if not (sign.isprintable() or sign == "\n")}
+    assert any("\\x1b]0;owned" in text for text in said)
 
 
 def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
@@ -346,7 +364,7 @@ def test_an_erasure_is_asked_for(run, home):
     assert run("erase", "--task", "T-1", "--user", "ann").out == (
         "2 to be erased by the next refresh\n"
     )
-    assert run("load").out.startswith("load 1: 2 lines, 2 loaded")
+    assert run("load").out.startswith("load 1: 3 lines, 3 loaded"), "a user by a pseudonym too"
     assert failed(run("erase")) == "nothing to erase: name a task or a user"
 
 
@@ -662,6 +680,15 @@ def test_a_refresh_says_what_is_published_now(run, home, refreshed):
         "warning: feedback_tasks_exist\n",
     )
     assert refreshed == [{"as_of": "2026-03-01", "full_refresh": True}]
+
+
+@pytest.mark.parametrize("text", ["", "2026-13-01", "yesterday", "0001-01-01", "2026-06-15'"])
+def test_a_refresh_as_of_no_time_is_refused_before_anything_is_loaded(run, home, text):
+    home.create()
+    message = failed(run("refresh", "--as-of", text))
+    assert message.startswith("as_of must be a date or a UTC time, like 2026-06-15 or ")
+    assert message.endswith(f"not '{text}'")
+    assert not home.staging.exists()
 
 
 def test_a_refresh_that_failed_may_work_later(run, monkeypatch):

@@ -110,13 +110,30 @@ def refusal(
     """Return the event that takes a refused one into quarantine, itself without secrets."""
     # Cut once before, for speed, and once after: half a secret looks like none.
     nearest = json_value(_payload(given, fields), MAX_PAYLOAD_CHARACTERS + _MARGIN)
-    payload = json.dumps(masker.value(nearest), ensure_ascii=False)
     said = masker.text(clean_text(reason[: MAX_REASON_CHARACTERS + _MARGIN]))
     return InvalidEvent(
         claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
         reason=said[:MAX_REASON_CHARACTERS],
-        payload=payload[:MAX_PAYLOAD_CHARACTERS],
+        payload=cut_payload(masker.value(nearest)),
     )
+
+
+def cut_payload(given: object, *, sort_keys: bool = False) -> str:
+    """Return a JSON value as text that fits a line: of too long a one its short items come first.
+
+    So the ids stay, by which it can be found again.
+    """
+    text = json.dumps(given, sort_keys=sort_keys, ensure_ascii=False)
+    if len(text) > MAX_PAYLOAD_CHARACTERS:
+        text = json.dumps(_short_first(given), ensure_ascii=False)
+    return text[:MAX_PAYLOAD_CHARACTERS]
+
+
+def _short_first(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    items = [(key, _short_first(item)) for key, item in value.items()]
+    return dict(sorted(items, key=lambda pair: len(json.dumps(pair[1]))))
 
 
 def reason_of(error: Exception) -> str:
@@ -145,6 +162,23 @@ def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[ob
 
 
 def _payload(given: object, fields: dict[str, Any]) -> object:
+    given, fields = _ids_first(given), _ids_first(fields)
     if given is None:
         return fields
     return {"given": given, **fields} if fields else given
+
+
+def _ids_first(fields: Any) -> Any:
+    """Return fields with ids first and long texts last: what follows those may be cut off."""
+    if fields.__class__ is not dict:
+        return fields
+    items = [
+        (name, _ids_first(item) if name == "metadata" else item) for name, item in fields.items()
+    ]
+
+    def place(pair: tuple[Any, Any]) -> tuple[bool, int]:
+        name, item = pair
+        is_id = name.__class__ is str and name.endswith(("_id", "_ref"))
+        return not is_id, len(item) if item.__class__ is str else 0
+
+    return dict(sorted(items, key=place))

@@ -128,8 +128,7 @@ class Masker:
 
     def _field(self, name: str, value: Any, cut: dict[str, Any]) -> Any:
         if name == "user_id":
-            is_secret = self.text(value) != value or len(value) > MAX_TEXT_BYTES
-            return pseudonym(value) if is_secret else value
+            return self._user(value)
         if name == "payload":
             return self._payload(value)
         if name == "task_description" and self._hash_descriptions:
@@ -138,7 +137,13 @@ class Masker:
             return value if (kept := _renamed(value, self.text)) == value else kept
         return self.value(value, cut, name)
 
+    def _user(self, user_id: str) -> str:
+        is_secret = self.text(user_id) != user_id or len(user_id) > MAX_TEXT_BYTES
+        return pseudonym(user_id) if is_secret else user_id
+
     def _item(self, key: str, item: Any, cut: dict[str, Any] | None, path: str) -> Any:
+        if key == "user_id" and isinstance(item, str):
+            return self._user(item)  # by which all of a user's can be erased, wherever it stands
         if is_secret_key(key) and item not in (None, "", True, False):
             return "[secret]"
         if self._hash_descriptions and _is_description(key) and isinstance(item, str | list | dict):

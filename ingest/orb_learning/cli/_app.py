@@ -69,7 +69,7 @@ class LogStyle(StrEnum):
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"orb-learning {version('orb-learning')}", highlight=False)
+        out.print(f"orb-learning {version('orb-learning')}")
         raise typer.Exit
 
 
@@ -139,10 +139,9 @@ def import_(
         )
     out.print(
         f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected",
-        highlight=False,
     )
     for reason in report.reasons:
-        err.print(f"rejected: {reason}", markup=False, highlight=False)
+        err.print(f"rejected: {reason}")
     if report.rejected and not report.recorded:
         raise typer.Exit(2)
 
@@ -162,7 +161,6 @@ def load(context: typer.Context) -> None:
     out.print(
         f"load {report.load_id}: {report.lines:,} lines, {report.loaded:,} loaded, "
         f"{report.duplicates:,} duplicates, {report.quarantined:,} quarantined",
-        highlight=False,
     )
 
 
@@ -186,12 +184,11 @@ def refresh(
     with err.status("refreshing"):
         report = run_refresh(home.root, as_of=as_of, full_refresh=full_refresh)
     for name in report.warnings:
-        err.print(f"warning: {name}", markup=False, highlight=False)
+        err.print(f"warning: {name}")
     publication = report.publication
     out.print(
         f"published {publication.id}: {publication.rows['executions']:,} executions, "
         f"load {publication.load_id}, {report.seconds:.1f} s",
-        highlight=False,
     )
 
 
@@ -269,7 +266,6 @@ def embed(
     out.print(
         f"embedded {report.embedded:,} texts, {report.remaining:,} remaining; "
         f"dropped {report.dropped:,}, {report.indexed:,} indexed",
-        highlight=False,
     )
 
 
@@ -416,13 +412,12 @@ def demo(
     out.print(
         f"simulated {simulated.tasks:,} tasks in {simulated.attempts:,} attempts; the hooks wrote "
         f"{captured.captured:,} events",
-        highlight=False,
     )
     with err.status("refreshing"):
         refreshed = run_refresh(home.root, as_of=until.date().isoformat())
-    out.print(f"refreshed in {refreshed.seconds:.1f} s", highlight=False)
+    out.print(f"refreshed in {refreshed.seconds:.1f} s")
     print_report(build_report(home, limit=10))
-    out.print(f"\nlook around: orb-learning --home {home.root} status", highlight=False)
+    out.print(f"\nlook around: orb-learning --home {home.root} status")
 
 
 # After the commands above, which is the order of the help.
@@ -436,11 +431,11 @@ def main() -> None:
     try:
         app()
     except OrbLearningError as error:
-        err.print(f"error: {error}", markup=False, highlight=False)
+        err.print(f"error: {error}")
         sys.exit(1 if isinstance(error, TransientError) else 2)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        err.print(f"error: {error}", markup=False, highlight=False)
+        err.print(f"error: {error}")
         sys.exit(2)

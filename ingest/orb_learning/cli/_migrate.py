@@ -88,18 +88,18 @@ def status(context: typer.Context) -> None:
     with staging.open_staging_file(context.obj) as connection:
         states = staging.status(connection)
     for state in states:
-        out.print(f"{state.version:04} {state.name}: {state.state}", highlight=False)
+        out.print(f"{state.version:04} {state.name}: {state.state}")
 
 
 def _print_migrations(report: MigrationReport, is_plan: bool) -> None:
     would = "would " if is_plan else ""
     if report.backup:
-        out.print(f"backup {report.backup}", highlight=False)
+        out.print(f"backup {report.backup}")
     for verb, migrations in (
         (f"{would}take back" if is_plan else "took back", report.taken_back),
         (f"{would}apply" if is_plan else "applied", report.applied),
     ):
         for migration in migrations:
-            out.print(f"{verb} {migration.version:04} {migration.name}", highlight=False)
+            out.print(f"{verb} {migration.version:04} {migration.name}")
     if not report.applied and not report.taken_back:
         out.print("nothing to do")

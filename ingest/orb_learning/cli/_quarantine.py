@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from orb_learning.cli._show import err, out, print_table, shown
+from orb_learning.cli._show import err, out, print_table, printable, shown
 from orb_learning.errors import HomeError
 
 app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
@@ -18,7 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and 
 @app.command(name="list")
 def quarantine_list(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="At most so many, the newest first.")
+    ] = 50,
 ) -> None:
     """List what could not be loaded, and why.
 
@@ -58,11 +60,9 @@ def show(
     (row,) = rows
     out.print(
         f"{row.quarantine_id}, load {row.load_id}, {row.segment} from byte {row.byte_offset:,}\n"
-        f"{row.reason}",
-        markup=False,
-        highlight=False,
+        f"{printable(row.reason)}",
     )
-    sys.stdout.write(row.line.decode("utf-8", "backslashreplace") + "\n")
+    sys.stdout.write(printable(row.line.decode("utf-8", "backslashreplace")) + "\n")
 
 
 @app.command()
@@ -82,8 +82,7 @@ def replay(
     out.print(
         f"{report.loaded:,} loaded, {report.duplicates:,} duplicates, "
         f"{len(report.still_invalid):,} still invalid",
-        highlight=False,
     )
     for number, (row, reason) in enumerate(report.still_invalid.items()):
         if number < 10:
-            err.print(f"still invalid: {row}: {reason}", markup=False, highlight=False)
+            err.print(f"still invalid: {row}: {reason}")

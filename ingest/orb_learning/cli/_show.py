@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+# What is printed is data: brackets in it are no markup.
+out = Console(soft_wrap=True, markup=False, highlight=False)
+err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
 PIPE_WIDTH = 140
 
@@ -42,7 +43,6 @@ def print_report(found: Any) -> None:
         f"{summary.executions:,} executions of {summary.tasks:,} tasks, {rate} successful, "
         f"cost {cost} ({summary.unknown_costs:,} unknown), {summary.pending:,} pending; "
         f"as of {publication.as_of[:10]}",
-        highlight=False,
     )
     for mart in found.marts:
         table = Table(
@@ -64,8 +64,8 @@ def print_report(found: Any) -> None:
 def print_table(table: Table) -> None:
     """Print a table, as wide as the terminal or `PIPE_WIDTH`."""
     # A pipe has no width of its own to fit.
-    console = out if out.is_terminal else Console(width=PIPE_WIDTH)
-    console.print(table, markup=False, highlight=False, soft_wrap=False)
+    console = out if out.is_terminal else Console(width=PIPE_WIDTH, markup=False, highlight=False)
+    console.print(table, soft_wrap=False)
 
 
 HEADINGS: dict[str, tuple[Literal["left", "right"], str]] = {
@@ -106,7 +106,14 @@ def shown(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, list):
         return ", ".join(value)
-    return " ".join(str(value).split())  # one row, one line
+    return printable(" ".join(str(value).split()))  # one row, one line
+
+
+def printable(text: str) -> str:
+    """Return a text without what would command a terminal; line ends and tabs stay."""
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text
+    )
 
 
 def cell(value: object) -> object:

@@ -30,7 +30,7 @@ def backup(
     from orb_learning import staging
 
     made = staging.backup(context.obj, to)
-    out.print(f"{made.path}: load {made.load_id}, {made.events:,} events", highlight=False)
+    out.print(f"{made.path}: load {made.load_id}, {made.events:,} events")
 
 
 @app.command()
@@ -57,7 +57,6 @@ def restore(
     restored = staging.restore(home, file)
     out.print(
         f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
-        highlight=False,
     )
 
 
@@ -91,7 +90,6 @@ def prune(
     out.print(
         f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
         f"{report.publications:,} publications; {bytes_text(report.freed_bytes)} freed",
-        highlight=False,
     )
 
 
@@ -116,4 +114,4 @@ def erase(
     from orb_learning.staging import request_erasure
 
     count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
-    out.print(f"{count:,} to be erased by the next refresh", highlight=False)
+    out.print(f"{count:,} to be erased by the next refresh")

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import logging
 import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orb_learning._database import connect, sync
 from orb_learning._types import utc_now
-from orb_learning.errors import HomeError, OrbLearningError
+from orb_learning.errors import BusyError, HomeError, OrbLearningError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
-from orb_learning.staging._erasure import erase_all_rows
+from orb_learning.staging._erasure import (
+    Erased,
+    erase_all_rows,
+    erased_subjects,
+    tell_again,
+    without_tombstone,
+)
 from orb_learning.staging._file import Contents, copy_database, drop_warehouse, faults, verify
 from orb_learning.staging._loader import load
 
 if TYPE_CHECKING:
     import duckdb
+
+_ABANDONED_SECONDS = 24 * 3600.0
+"""A copy that has lain unfinished for so long is nobody's any more, in whatever directory."""
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -52,19 +65,21 @@ def backup(home: Home, to: Path | None = None) -> Backup:
             as it should be, and is removed again.
     """
     folder = to or home.backups
+    inside = folder.expanduser().resolve()
+    if inside.is_relative_to(home.root.resolve()) and folder != home.backups:
+        raise HomeError(f"{folder} is the home's own; name a directory outside, or {home.backups}")
     with home.locked():
         load(home)  # so that a tombstone that was given is in force
-        target, making = _copy(home, folder)
-        with connect(making, read_only=True) as connection:
-            made = _described(connection, target)
-        _finish(making, target)
+        with _copied(home, folder) as (making, target):
+            with connect(making, read_only=True) as connection:
+                made = _described(connection, target)
+            _finish(making, target)
     return made
 
 
 def backup_as_it_is(home: Home) -> Path:
     """Copy staging, of whatever schema version, before a migration that may lose data."""
-    with home.locked():
-        target, making = _copy(home, home.backups)
+    with home.locked(), _copied(home, home.backups) as (making, target):
         _finish(making, target)
     return target
 
@@ -86,49 +101,70 @@ def restore(home: Home, source: Path | None = None) -> Backup:
     import duckdb
 
     chosen = source or _newest(home.backups)
+    if not chosen.is_file():
+        raise HomeError(f"{chosen} is no file; name the backup to restore")
     with home.locked():
         held = verify(chosen)
+        if "ledger.migrations" not in held:
+            raise HomeError(f"{chosen} is no backup of a staging file; nothing was changed")
+        erased = _known_erasures(home)
         fresh = home.root / f".{home.staging.name}-{secrets.token_hex(4)}"
         try:
             copy_database(chosen, fresh)
             _refuse_unless_equal(held, verify(fresh), fresh)
             with connect(fresh) as connection:
                 _migrations.upgrade(connection)
-                _keep_erasures(connection, home)
+                _keep_erasures(connection, erased)
                 if wrong := faults(connection):
                     raise HomeError(f"{chosen} is damaged: {wrong[0]}; take another backup")
                 restored = _described(connection, home.staging)
+                untold = without_tombstone(connection)
+            _set_aside(home)
+            tell_again(home, untold)
             # The warehouse first, whose loads may be newer than the backup's; and staging is never
             # missing, or the next load would begin with an empty one.
             drop_warehouse(home)
-            _set_aside(home)
+            _wal(home.staging).unlink(missing_ok=True)  # it is kept beside the replaced file
             fresh.replace(home.staging)
             sync(home.root)
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
             raise HomeError(f"cannot restore {chosen}: {reason}; nothing was changed") from error
         finally:
-            for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+            for left in (fresh, _wal(fresh)):
                 left.unlink(missing_ok=True)
     return restored
 
 
-def _copy(home: Home, folder: Path) -> tuple[Path, Path]:
-    """Return where a backup goes, and where it lies until it is finished."""
+@contextmanager
+def _copied(home: Home, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield a copy of staging that was read back, and the name it is to have.
+
+    It lies in a directory that is closed to others from its first byte on.
+    """
+    target = folder / f"staging-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
+    closed = folder / f".{target.stem}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _delete_abandoned(folder, is_ours=folder == home.backups)
+        closed.mkdir(mode=0o700)
     except OSError as error:
-        raise HomeError(f"cannot make {folder}: {error.strerror}; name another") from error
-    target = folder / f"staging-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
-    making = folder / f".{target.name}"
+        raise HomeError(f"cannot make {closed}: {error.strerror}; name another") from error
     try:
+        making = closed / target.name
         copy_database(home.staging, making)
         _refuse_unless_equal(verify(home.staging), verify(making), making)
-    except (OSError, OrbLearningError):
-        for left in (making, making.with_name(f"{making.name}.wal")):
-            left.unlink(missing_ok=True)
-        raise
-    return target, making
+        yield making, target
+    finally:
+        shutil.rmtree(closed, ignore_errors=True)
+
+
+def _delete_abandoned(folder: Path, *, is_ours: bool) -> None:
+    """Delete copies that were killed; in a directory of others only those that are old."""
+    for left in folder.glob(".staging-*"):
+        age = time.time() - left.lstat().st_mtime
+        if left.is_dir() and (is_ours or age > _ABANDONED_SECONDS):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _finish(making: Path, target: Path) -> None:
@@ -136,7 +172,6 @@ def _finish(making: Path, target: Path) -> None:
         making.replace(target)
         sync(target.parent)
     except OSError as error:
-        making.unlink(missing_ok=True)
         raise HomeError(f"cannot write {target}: {error.strerror}") from error
 
 
@@ -154,48 +189,72 @@ def _newest(folder: Path) -> Path:
 
 
 def _set_aside(home: Home) -> None:
-    """Keep the replaced file, whatever state it is in."""
-    home.backups.mkdir(mode=0o700, exist_ok=True)
+    """Keep the replaced file, whatever state it is in, and its log."""
     kept = home.backups / f"replaced-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
-    log = home.staging.with_name(f"{home.staging.name}.wal")
-    if log.exists():
-        log.replace(kept.with_name(f"{kept.name}.wal"))
-    if home.staging.exists():
-        kept.hardlink_to(home.staging)  # its own name is about to be another file's
+    try:
+        home.backups.mkdir(mode=0o700, exist_ok=True)
+        for file, name in ((_wal(home.staging), _wal(kept)), (home.staging, kept)):
+            if file.exists():
+                _keep(file, name)
+    except OSError as error:
+        raise HomeError(
+            f"cannot keep the replaced file as {kept}: {error.strerror}; nothing was changed"
+        ) from error
 
 
-def _keep_erasures(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
-    """Take over what the file to be replaced knows of erasures, and erase again."""
-    for subject, value in _erasures_of(home.staging):
+def _keep(file: Path, name: Path) -> None:
+    try:
+        name.hardlink_to(file)  # its own name is about to be another file's
+    except OSError:  # not on this file system
+        name.touch(mode=0o600, exist_ok=False)
+        shutil.copyfile(file, name)
+        sync(name)
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _keep_erasures(connection: duckdb.DuckDBPyConnection, erased: Erased) -> None:
+    """Take over what is known of erasures, and erase again."""
+    for subject, value in sorted(erased - erased_subjects(connection)):
         connection.execute(
             "insert into ledger.erasures"
-            " select ?, ?, coalesce(max(load_id), 0), false from ledger.loads"
-            " where (?, ?) not in (select subject, subject_hash from ledger.erasures)",
-            [subject, value, subject, value],
+            " select ?, ?, coalesce(max(load_id), 0), false from ledger.loads",
+            [subject, value],
         )
-    if connection.execute("select 1 from ledger.erasures limit 1").fetchone():
+    if erased_subjects(connection):
         connection.execute("begin")
         erase_all_rows(connection)
         connection.execute("commit")
 
 
-def _erasures_of(path: Path) -> list[tuple[str, str]]:
+def _known_erasures(home: Home) -> Erased:
+    """Return what the file to be replaced, and every backup, says was erased."""
+    erased: Erased = frozenset()
+    others = sorted(home.backups.glob("*.duckdb"))
+    for path in (home.staging, *others) if home.staging.exists() else others:
+        erased |= _erasures_in(path, may_be_busy=path != home.staging)
+    return erased
+
+
+def _erasures_in(path: Path, *, may_be_busy: bool) -> Erased:
     import duckdb
 
-    if not path.exists():
-        return []
     try:
-        with connect(path, read_only=True) as replaced:
-            return replaced.execute("select subject, subject_hash from ledger.erasures").fetchall()
+        with connect(path, read_only=True) as connection:
+            return erased_subjects(connection)
     except (duckdb.Error, OrbLearningError) as error:
+        if isinstance(error, BusyError) and not may_be_busy:
+            raise
         reason = str(error).partition("\n")[0]
         logger.warning(
-            "what was erased since the backup cannot be read from %s and comes back unless the "
-            "spool still holds the requests: %s",
+            "what was erased cannot be read from %s and comes back unless another backup, or the "
+            "spool, still holds the requests: %s",
             path,
             reason,
         )
-        return []
+        return frozenset()
 
 
 def _described(connection: duckdb.DuckDBPyConnection, path: Path) -> Backup:

@@ -9,31 +9,39 @@ go when the next one is made.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from orb_learning._database import connect, literal
 from orb_learning._faults import crash_point
 from orb_learning._types import subject_hash, task_uuid
+from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import InvalidEventError, OrbLearningError
-from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, Event, TaskErased, UserErased
+from orb_learning.events import (
+    EVENT_TYPES,
+    TASK_EVENT_TYPES,
+    Event,
+    TaskErased,
+    UserErased,
+    describe,
+)
 from orb_learning.home import Home
-from orb_learning.staging._file import checkpoint, drop_warehouse, rewrite
+from orb_learning.staging._file import checkpoint, damaged_logs, drop_warehouse, rewrite
 from orb_learning.staging._lines import ERASED
+from orb_learning.staging._naming import named_by
 from orb_learning.staging._segments import segment_names
 
 if TYPE_CHECKING:
     import duckdb
 
+Erased = frozenset[tuple[str, str]]
+"""Subjects, `task` or `user`, each with the hash of its id."""
 
-_KEYED = re.compile(rb'"(?:task_id|task_ref|user_id)":\s*"((?:[^"\\]|\\.)*)"')
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"|\'([^\']*)\'')
-_BARE = re.compile(rb"[^\s\"'\\,;:(){}\[\]<>=]+")
-_UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_BLOCK = 1024 * 1024
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -54,22 +62,54 @@ def request_erasure(
         InvalidEventError: nothing was named, or an id is empty.
         SpoolWriteError: the spool refused a tombstone.
     """
-    from orb_learning.capture import Telemetry
+    from orb_learning.capture._masking import pseudonym
 
+    for what, ids in (("task", tasks), ("user", users)):
+        for identity in ids:
+            if not identity.strip():
+                raise InvalidEventError(f"cannot erase a {what} without an id")
+            if not _is_text(identity):
+                raise InvalidEventError(f"cannot erase the {what} {identity!r}: it is no text")
+    if not (tasks or users):
+        raise InvalidEventError("nothing to erase: name a task or a user")
     try:
         tombstones: list[Event] = [TaskErased.of(_whole_task(home, task), reason) for task in tasks]
-    except ValueError as error:
-        raise InvalidEventError(f"cannot erase a task without an id: {error}") from error
-    if not all(user.strip() for user in users):
-        raise InvalidEventError("cannot erase a user without an id")
-    tombstones += [UserErased.of(user, reason) for user in users]
-    if not tombstones:
-        raise InvalidEventError("nothing to erase: name a task or a user")
-    home.create()
-    with Telemetry(home.root, strict=True) as telemetry:
-        for tombstone in tombstones:
-            telemetry.capture_sync(tombstone)
-    return len(tombstones)
+        for user in users:
+            # An id that the hooks masked, such as an e-mail address, was written as its pseudonym.
+            tombstones += [UserErased.of(name, reason) for name in (user, pseudonym(user))]
+    except ValidationError as error:
+        raise InvalidEventError(f"cannot erase: {describe(error)}") from error
+    _tell(home, tombstones)
+    return len(tasks) + len(users)
+
+
+def tell_again(home: Home, erased: Erased) -> None:
+    """Write tombstones of what was erased before, for a staging that will not know of it."""
+    _tell(
+        home,
+        [
+            TaskErased(task_hash=value) if subject == "task" else UserErased(user_hash=value)
+            for subject, value in sorted(erased)
+        ],
+    )
+
+
+def _tell(home: Home, tombstones: Sequence[Event]) -> None:
+    from orb_learning.capture import Telemetry
+
+    if tombstones:
+        home.create()
+        with Telemetry(home.root, strict=True) as telemetry:
+            for tombstone in tombstones:
+                telemetry.capture_sync(tombstone)
+
+
+def _is_text(identity: str) -> bool:
+    try:
+        identity.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _whole_task(home: Home, task: str) -> str:
@@ -125,15 +165,48 @@ def erase_all_rows(connection: duckdb.DuckDBPyConnection) -> None:
 
 def note_late_lines(connection: duckdb.DuckDBPyConnection, lines: list[bytes]) -> None:
     """Mark erasures as not applied whose subjects are named in lines for quarantine."""
-    hashes = erased_hashes(connection)
-    if hashes and any(mentions(line, hashes, is_broken=True) for line in lines):
+    erased = erased_subjects(connection)
+    if erased and any(is_about(line, erased, is_refused=True) for line in lines):
         connection.execute("update ledger.erasures set is_applied = false")
 
 
-def erased_hashes(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """Return the hashes of every erased task and user."""
-    rows = connection.execute("select subject_hash from ledger.erasures").fetchall()
-    return frozenset(value for (value,) in rows)
+def erased_subjects(connection: duckdb.DuckDBPyConnection) -> Erased:
+    """Return every erased task and user of a staging of any schema version."""
+    tables = {
+        name
+        for (name,) in connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables()"
+        ).fetchall()
+    }
+    if "ledger.erasures" in tables:
+        known = "select subject, subject_hash from ledger.erasures"
+    elif "raw.task_erased" in tables:  # as 0002_erasure_and_retention.down.sql leaves it
+        known = """
+            select
+                case when metadata ->> '$.user_hash' is null then 'task' else 'user' end,
+                coalesce(
+                    metadata ->> '$.user_hash',
+                    metadata ->> '$.task_hash',
+                    sha256(cast(task_id as varchar))
+                )
+            from raw.task_erased
+        """
+    else:
+        return frozenset()
+    return frozenset(connection.execute(known).fetchall())
+
+
+def without_tombstone(connection: duckdb.DuckDBPyConnection) -> Erased:
+    """Return those of the erased whose tombstone is no raw row, as after a restored backup."""
+    return frozenset(
+        connection.execute(
+            """
+            select subject, subject_hash from ledger.erasures
+            except select 'task', task_hash from raw.task_erased
+            except select 'user', user_hash from raw.user_erased
+            """
+        ).fetchall()
+    )
 
 
 def must_apply(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -143,59 +216,59 @@ def must_apply(connection: duckdb.DuckDBPyConnection) -> bool:
     )
 
 
-def blank_and_list(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
-    """Blank the spool's loaded lines of erased subjects and drop the warehouse.
+def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
+    """Blank the spool's loaded lines of erased subjects, drop the warehouse, clear quarantine.
 
     Returns:
-        the statements that clear quarantine and note that everything is applied, for the staging
-        file that takes this one's place.
+        whether every segment could be written to.
     """
     checkpoint(connection, home)  # what is blanked can never be loaded again
     crash_point("erase.checkpointed")
-    hashes = erased_hashes(connection)
-    broken = connection.execute(
+    erased = erased_subjects(connection)
+    quarantine = connection.execute(
         "select quarantine_id, segment, byte_offset, byte_length, line from ledger.quarantine"
     ).fetchall()
-    doomed = [row for row in broken if mentions(bytes(row[4]), hashes, is_broken=True)]
+    doomed = [row for row in quarantine if is_about(bytes(row[4]), erased, is_refused=True)]
     places: dict[str, list[tuple[int, int]]] = {}
     for _, segment, offset, length, _ in doomed:
         places.setdefault(segment, []).append((offset, length))
     read_to = dict(connection.execute("select segment, bytes_read from ledger.segments").fetchall())
+    is_whole = True
     for name in segment_names(home.spool):
-        _blank_segment(home, name, read_to.get(name, 0), hashes, places.get(name, []))
+        if read_to.get(name):  # what is not loaded yet is erased by the load that reads it
+            is_whole &= _blank_segment(home, name, read_to[name], erased, places.get(name, []))
     crash_point("erase.blanked")
     drop_warehouse(home)
+    for log in damaged_logs(home):
+        log.unlink(missing_ok=True)
     crash_point("erase.dropped")
-    statements = ["update ledger.erasures set is_applied = true"]
     if doomed:
+        # Here, and not in the file that takes this one's place: nothing deleted is left in that.
         listed = ", ".join(literal(str(row[0])) for row in doomed)
-        statements += [
-            f"delete from ledger.quarantine where quarantine_id in ({listed})",
-            "insert into ledger.removals values (cast(now() at time zone 'UTC' as timestamp),"
-            f" 'erasure', 'ledger.quarantine', {len(doomed)})",
-        ]
-    return statements
+        connection.execute("begin")
+        connection.execute(f"delete from ledger.quarantine where quarantine_id in ({listed})")
+        _note_removal(connection, "ledger.quarantine", len(doomed))
+        connection.execute("commit")
+    return is_whole
 
 
-def apply_erasures(home: Home, statements: list[str]) -> None:
-    """Write the closed staging file anew without what is erased. See `blank_and_list`."""
-    rewrite(home, *statements)
+def finish(home: Home, *, is_whole: bool) -> None:
+    """Write the closed staging file anew without what is erased.
+
+    Args:
+        home: whose staging.
+        is_whole: everything was blanked, so that no later load need try again.
+    """
+    rewrite(home, *(["update ledger.erasures set is_applied = true"] if is_whole else []))
     crash_point("erase.applied")
     logger.info("erased what was asked for; the warehouse is built anew by the next run")
 
 
-def mentions(text: bytes, hashes: frozenset[str], *, is_broken: bool) -> bool:
-    """Tell whether a line names an erased subject.
-
-    Args:
-        text: a line of a segment, or what stands in quarantine.
-        hashes: what `subject_hash` gives for each subject.
-        is_broken: the line is no event, so that any word or quoted text in it may be an id.
-    """
-    # An event that a hook refused stands as text within the text of its line.
+def is_about(line: bytes, erased: Erased, *, is_refused: bool) -> bool:
+    """Tell whether a line is about an erased subject. See `named_by`."""
     return any(
-        _spells_one_of(token, hashes)
-        for token in _tokens(text, is_broken or b'"invalid_event"' in text)
+        (subject, subject_hash(identity)) in erased
+        for subject, identity in named_by(line, is_refused=is_refused)
     )
 
 
@@ -213,6 +286,8 @@ def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> 
             ids.append(("user", "user_id"))
         if kind in TASK_EVENT_TYPES:
             ids.append(("task", "cast(task_id as varchar)"))
+        else:
+            ids.append(("task", "lower(json_extract_string(metadata, '$.task_id'))"))
         names_one = " or ".join(
             f"sha256({spelled}) in (select subject_hash from ledger.erasures"
             f" where subject = '{subject}' and ({erasures}))"
@@ -222,81 +297,61 @@ def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> 
             f"delete from raw.{kind} where ({rows}) and ({names_one})"
         ).fetchall()
         if count:
-            connection.execute(
-                "insert into ledger.removals values"
-                f" (cast(now() at time zone 'UTC' as timestamp), 'erasure', 'raw.{kind}', ?)",
-                [count],
-            )
+            _note_removal(connection, f"raw.{kind}", count)
             connection.execute(f"update ledger.erasures set is_applied = false where {erasures}")
 
 
-def _tokens(text: bytes, is_broken: bool) -> Iterator[str]:
-    for match in _UUID.finditer(text):
-        yield match[0].decode()
-    if is_broken:
-        for match in _BARE.finditer(text):
-            yield match[0].decode("utf-8", "replace").rstrip(".!?")
-    for match in (_QUOTED if is_broken else _KEYED).finditer(text):
-        token = next(group for group in match.groups() if group is not None)
-        yield _unescaped(token)
-        if is_broken and b"\\" in token:
-            yield from _tokens(_unescaped(token).encode("utf-8", "replace"), is_broken)
-
-
-def _unescaped(token: bytes) -> str:
-    text = token.decode("utf-8", "replace")
-    if "\\" not in text:
-        return text
-    try:
-        return str(json.loads(f'"{text}"'))
-    except ValueError:
-        return text
-
-
-def _spells_one_of(token: str, hashes: frozenset[str]) -> bool:
-    if not token or len(token) > 1000:
-        return False
-    if subject_hash(token) in hashes:
-        return True
-    try:
-        return subject_hash(str(task_uuid(token))) in hashes
-    except ValueError:
-        return False
+def _note_removal(connection: duckdb.DuckDBPyConnection, table: str, count: int) -> None:
+    connection.execute(
+        "insert into ledger.removals values"
+        " (cast(now() at time zone 'UTC' as timestamp), 'erasure', ?, ?)",
+        [table, count],
+    )
 
 
 def _blank_segment(
-    home: Home,
-    name: str,
-    read_to: int,
-    hashes: frozenset[str],
-    broken: list[tuple[int, int]],
-) -> None:
-    if not read_to:
-        return  # what is not loaded yet is erased by the load that reads it
+    home: Home, name: str, read_to: int, erased: Erased, refused: list[tuple[int, int]]
+) -> bool:
+    """Blank the lines of erased subjects; return whether a later load need not try again."""
     try:
         fd = os.open(home.spool / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         logger.warning("cannot erase from segment %s: %s", name, error.strerror)
-        return
+        return not isinstance(error, PermissionError)  # else it is gone, or no segment any more
     try:
-        places = list(broken)
-        offset = 0
-        with os.fdopen(os.dup(fd), "rb") as file:
-            while offset < read_to:
-                line = file.readline(read_to - offset)
-                if not line:
-                    break
-                if mentions(line, hashes, is_broken=False):
-                    places.append((offset, len(line)))
-                offset += len(line)
-        for start, length in places:
-            # The same length, so that every position in the ledger stays true; a writer that has
-            # the segment open appends behind it.
-            body = os.pread(fd, length, start)
-            end = b"\n" if body.endswith(b"\n") else b""
-            blank = ERASED[: len(body) - len(end)].ljust(len(body) - len(end)) + end
-            os.pwrite(fd, blank, start)
+        places = refused + _places(fd, read_to, erased)
+        for offset, length in places:
+            _overwrite(fd, offset, length)
         if places:
             os.fsync(fd)
     finally:
         os.close(fd)
+    return True
+
+
+def _places(fd: int, read_to: int, erased: Erased) -> list[tuple[int, int]]:
+    """Return where the lines of events about erased subjects stand, and how long they are."""
+    places = []
+    offset = 0
+    is_whole = True
+    with os.fdopen(os.dup(fd), "rb") as file:
+        while part := file.readline(min(read_to - offset, MAX_LINE_BYTES + 1)):
+            # A line longer than any event stands in quarantine, with its place.
+            is_event = is_whole and len(part) <= MAX_LINE_BYTES
+            if is_event and is_about(part, erased, is_refused=False):
+                places.append((offset, len(part)))
+            is_whole = part.endswith(b"\n")
+            offset += len(part)
+    return places
+
+
+def _overwrite(fd: int, offset: int, length: int) -> None:
+    # The same length, so that every position in the ledger stays true; a writer that has the
+    # segment open appends behind it.
+    end = offset + length
+    if os.pread(fd, 1, end - 1) == b"\n":
+        end -= 1
+    end = min(end, os.fstat(fd).st_size)
+    os.pwrite(fd, ERASED[: max(end - offset, 0)], offset)
+    for start in range(offset + len(ERASED), end, _BLOCK):
+        os.pwrite(fd, b" " * min(_BLOCK, end - start), start)

@@ -8,6 +8,7 @@ the ledger then says that its lines are not loaded, and the next load reads them
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -194,6 +195,11 @@ def copy_database(source: Path, target: Path, *statements: str) -> None:
     sync(target)
 
 
+def damaged_logs(home: Home) -> list[Path]:
+    """Return the write-ahead logs that were put aside."""
+    return list(home.root.glob(f"{home.staging.name}.wal.damaged-*"))
+
+
 def drop_warehouse(home: Home) -> None:
     """Delete what dbt built; the next run builds it again from staging."""
     for file in (home.warehouse, _wal(home.warehouse)):
@@ -260,10 +266,12 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
             log,
             aside.name,
         )
+    if home.staging.exists() and not os.access(home.staging, os.R_OK | os.W_OK):
+        raise HomeError(f"cannot open {home.staging}: its mode or owner keeps this user out")
     try:
         connection = connect(home.staging)
     except HomeError as error:
-        raise with_remedy(error) from error
+        raise (with_remedy(error) if home.staging.exists() else error) from error
     if had_log:
         _settle(connection, home)
     return connection

@@ -34,7 +34,7 @@ def read_event(line: bytes) -> tuple[Event, bytes]:
     try:
         event = parse_line(line)
     except InvalidEventError as error:
-        line = _behind_a_fragment(line)
+        line = behind_a_fragment(line)
         try:
             event = parse_line(line)
         except InvalidEventError:
@@ -52,7 +52,7 @@ _BEGIN = b'{"event_id":'
 """How every line begins; within JSON text its quotes would be escaped."""
 
 
-def _behind_a_fragment(line: bytes) -> bytes:
+def behind_a_fragment(line: bytes) -> bytes:
     """Return the event behind what a short write of another thread left, or nothing.
 
     The fragment's event was never acknowledged, so nothing is lost with it.

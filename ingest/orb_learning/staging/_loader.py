@@ -60,7 +60,6 @@ def _load(
     home: Home, on_progress: Callable[[int], None] | None, *, only_python: bool
 ) -> LoadReport:
     total = LoadReport()
-    erased: list[str] = []
     with home.locked():
         with open_staging(home) as connection:
             crash_point("load.opened")
@@ -81,10 +80,10 @@ def _load(
             crash_point("load.completed")
             if not total.load_id:
                 total = LoadReport(batch.load_id - 1)
-            if _erasure.must_apply(connection):
-                erased = _erasure.blank_and_list(connection, home)
-        if erased:
-            _erasure.apply_erasures(home, erased)
+            must_erase = _erasure.must_apply(connection)
+            is_whole = must_erase and _erasure.blank(connection, home)
+        if must_erase:
+            _erasure.finish(home, is_whole=is_whole)
     if total.lines:
         logger.info(
             "load %d: %d lines, %d loaded, %d duplicates, %d quarantined",

@@ -132,6 +132,10 @@ def _refused_event(row: Quarantined) -> tuple[Event, bytes]:
     """Build what a hook refused again, from the fields as the host gave them."""
     from orb_learning.capture._build import build, reason_of
 
+    if row.quarantine_id.version == 5:
+        # A host's id is random. Columns may have been mapped, or have shifted, so that the rules
+        # for a hook's fields would read another row.
+        raise InvalidEventError("an import refused it: mend the file and import it again")
     cls = EVENT_TYPES.get(row.claimed_type or "")
     if cls is None:
         raise InvalidEventError(f"{row.claimed_type} is no kind of event")

@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from orb_learning._types import utc_now
+from orb_learning._types import task_uuid, utc_now
 from orb_learning.errors import HomeError
 from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
 from orb_learning.home import Home, size_of
-from orb_learning.staging._file import checkpoint, drop_warehouse, open_staging, rewrite
+from orb_learning.staging._file import (
+    checkpoint,
+    damaged_logs,
+    drop_warehouse,
+    open_staging,
+    rewrite,
+)
 from orb_learning.staging._loader import load
+from orb_learning.staging._naming import named_by
 from orb_learning.staging._segments import open_segment, segment_names
 
 if TYPE_CHECKING:
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
 REWRITE_ABOVE = 0.2
 """A staging file that loses more than this share of its rows is written anew."""
 
+
+MAX_DAYS = 365_000
+"""A thousand years; more reach back to before there are dates."""
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -79,8 +91,8 @@ def prune(
         ("derived_days", derived_days),
         ("segment_days", segment_days),
     ):
-        if days < 0:
-            raise HomeError(f"{name} must be 0 or more, not {days}")
+        if not 0 <= days <= MAX_DAYS:
+            raise HomeError(f"{name} must be between 0 and {MAX_DAYS:,}, not {days}")
     if derived_days > raw_days:
         raise HomeError(
             f"executions cannot stay {derived_days} days where raw events stay {raw_days}: "
@@ -102,7 +114,9 @@ def prune(
         removed = sum(rows.values())
         if removed > REWRITE_ABOVE * (removed + left):
             rewrite(home)  # DuckDB gives no space back that deletes leave between other rows
-        segments = _delete_segments(home, done, day - timedelta(days=segment_days))
+        first_day = day - timedelta(days=segment_days)
+        segments = _delete_files([home.spool / name for name in done], first_day)
+        _delete_files(damaged_logs(home), first_day)  # whose lines were loaded again
         publications = delete_older(home)
         freed = before - size_of(home.root)
     return PruneReport(rows, floor, segments, publications, max(freed, 0))
@@ -133,6 +147,10 @@ def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> 
         """,
         {"first_day": first_day},
     )
+    connection.execute(
+        "delete from old_tasks where task_id in (select unnest($1))",
+        [sorted(_tasks_in_quarantine(connection, first_day))],
+    )
     conditions = dict.fromkeys(TASK_EVENT_TYPES, "task_id in (select task_id from old_tasks)")
     closed = (
         "pool_id in (select pool_id from raw.pool_closed group by pool_id"
@@ -150,6 +168,17 @@ def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> 
                 [utc_now().replace(tzinfo=None), f"raw.{kind}", count],
             )
     return removed
+
+
+def _tasks_in_quarantine(connection: duckdb.DuckDBPyConnection, first_day: date) -> set[UUID]:
+    """Return the tasks of lines that are kept and may yet be replayed."""
+    lines = connection.execute(
+        "select line from ledger.quarantine inner join ledger.loads using (load_id)"
+        " where cast(coalesce(captured_at, loaded_at) as date) >= $1",
+        [first_day],
+    ).fetchall()
+    named = {named for (line,) in lines for named in named_by(bytes(line), is_refused=True)}
+    return {task_uuid(identity) for subject, identity in named if subject == "task"}
 
 
 def _raise_floor(connection: duckdb.DuckDBPyConnection, first_day: date) -> date | None:
@@ -187,10 +216,9 @@ def _raw_rows(connection: duckdb.DuckDBPyConnection) -> int:
     return int(rows)
 
 
-def _delete_segments(home: Home, names: list[str], first_day: date) -> int:
+def _delete_files(paths: list[Path], first_day: date) -> int:
     deleted = 0
-    for name in names:
-        path = home.spool / name
+    for path in paths:
         written = datetime.fromtimestamp(path.lstat().st_mtime, UTC).date()
         if written < first_day:
             path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._backup import backup_as_it_is
+from orb_learning.staging._erasure import erased_subjects, tell_again, without_tombstone
 from orb_learning.staging._file import drop_warehouse, open_staging_file
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import Migration
@@ -49,6 +50,10 @@ def migrate_down(home: Home, to: int, *, is_plan: bool = False) -> MigrationRepo
         if is_plan or not doomed:
             return MigrationReport([], doomed)
         if not migrate_up(home, is_plan=True).applied:
+            with open_staging_file(home) as connection:
+                # What the older schema has no room for is told again by the spool.
+                erased = erased_subjects(connection) if to < 1 else without_tombstone(connection)
+            tell_again(home, erased)
             load(home)  # so that a tombstone that was given is in force
         saved = backup_as_it_is(home)
         with open_staging_file(home) as connection:

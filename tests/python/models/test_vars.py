@@ -72,6 +72,7 @@ def test_a_var_with_sql_in_it_is_refused_in_one_line_that_says_what_it_must_be(
     ("name", "value"),
     [
         ("as_of", "2026-13-45"),
+        ("as_of", "1969-12-31"),
         ("as_of", "2026-06-15 -- "),
         ("tier_window_days", 10**12),
         ("tier_window_days", -1),

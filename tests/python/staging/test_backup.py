@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import time
 from pathlib import Path
+from uuid import UUID
 
 import duckdb
 import pytest
 
 from orb_learning import Telemetry
-from orb_learning.errors import HomeError, MigrationError
-from orb_learning.staging import _backup, backup, load, open_staging_file, restore
+from orb_learning.errors import BusyError, HomeError, MigrationError
+from orb_learning.events import RoutingOutcome
+from orb_learning.staging import (
+    _backup,
+    backup,
+    load,
+    migrate_down,
+    migrate_up,
+    open_staging_file,
+    request_erasure,
+    reset,
+    restore,
+)
 
 
 @pytest.fixture
@@ -181,4 +195,156 @@ def test_a_copy_that_differs_from_its_source_does_not_count(home, spool, pool, m
 def test_erasures_of_an_unreadable_file_are_said_to_be_lost(home, saved, caplog):
     home.staging.write_bytes(b"junk" * 5000)
     restore(home)
-    assert any("what was erased since the backup cannot be read" in m for m in caplog.messages)
+    assert any("what was erased cannot be read" in m for m in caplog.messages)
+
+
+def test_what_any_backup_knows_of_erasures_is_in_force_after_a_restore(
+    home, saved, spool, pool, staging
+):
+    request_erasure(home, users=["maria"])
+    newer = backup(home)
+    for path in (home.staging, *home.spool.iterdir()):
+        path.unlink()
+    restore(home, saved.path)
+    assert staging.query("select subject from ledger.erasures") == [("user",)] * 2
+    staging.load()
+    assert staging.query("select count(*) from raw.user_erased") == [(2,)], "and can be told again"
+    assert newer.path.exists()
+
+
+@pytest.mark.parametrize("way", ["reset", "down to 1", "restored, down to 1 and up"])
+def test_no_change_of_schema_forgets_an_erasure(home, spool, staging, way):
+    said = {"task_id": UUID(int=7), "metadata": {"user_id": "maria"}}
+    spool.write("a.jsonl", RoutingOutcome(**said, success=True))
+    older = backup(home)
+    request_erasure(home, users=["maria"])
+    load(home)
+    for path in home.spool.iterdir():
+        path.unlink()  # as if they were pruned: only staging remembers
+
+    if way == "reset":
+        reset(home)
+    elif way == "down to 1":
+        migrate_down(home, 1)
+    else:
+        restore(home, older.path)
+        migrate_down(home, 1)
+        migrate_up(home)
+    for path in home.backups.glob("*.duckdb"):
+        if path != older.path:
+            path.unlink()
+    restore(home, older.path)
+    spool.write("b.jsonl", RoutingOutcome(**said, success=False))
+    staging.load()
+
+    assert staging.query("select count(*) from raw.routing_outcome") == [(0,)]
+    assert len(set(staging.query("select subject_hash from ledger.erasures"))) == 2
+
+
+def test_a_staging_that_another_process_holds_is_not_replaced(home, saved, children):
+    ready, told = os.pipe()
+
+    def hold() -> None:
+        with duckdb.connect(str(home.staging)):
+            os.write(told, b".")
+            os.read(os.pipe()[0], 1)
+
+    pid = children.start(hold)
+    os.read(ready, 1)
+    before = home.staging.stat().st_ino
+    with pytest.raises(BusyError):
+        restore(home)
+    children.kill(pid)
+    assert home.staging.stat().st_ino == before
+    assert [path.name for path in home.backups.iterdir()] == [saved.path.name]
+
+
+def test_a_database_that_is_no_staging_is_refused(home, saved, tmp_path):
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("create table t as select 1")
+    before = home.staging.stat().st_ino
+    with pytest.raises(HomeError, match="is no backup of a staging file; nothing was changed"):
+        restore(home, other)
+    assert home.staging.stat().st_ino == before
+
+
+def test_a_restore_replaces_what_is_no_staging_yet(home, saved, staging):
+    home.staging.unlink()
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("create table t as select 1")
+    restore(home, saved.path)
+    assert staging.load().load_id == 1
+
+
+def test_a_pipe_is_no_backup(home, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(HomeError, match="is no file; name the backup to restore"):
+        restore(home, tmp_path / "pipe")
+
+
+def test_backups_may_lie_on_another_file_system(home, saved, staging, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", fail)
+    before = home.staging.read_bytes()
+    restore(home, saved.path)
+    (kept,) = home.backups.glob("replaced-*.duckdb")
+    assert kept.read_bytes() == before
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert staging.load().lines == 0
+
+
+def test_where_the_replaced_file_cannot_be_kept_nothing_is_changed(home, saved, monkeypatch):
+    home.warehouse.write_bytes(b"built")
+    before = home.staging.stat().st_ino
+
+    def fail(*_: object) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(_backup, "_keep", fail)
+    with pytest.raises(HomeError, match=r"cannot keep the replaced file as .*Permission denied"):
+        restore(home)
+    assert home.warehouse.exists()
+    assert home.staging.stat().st_ino == before
+
+
+def test_a_copy_is_closed_to_others_from_its_first_byte_on(
+    home, spool, pool, monkeypatch, tmp_path
+):
+    spool.write("a.jsonl", pool(1))
+    tmp_path.chmod(0o755)
+    modes = []
+    copy = _backup.copy_database
+
+    def looked_at(source: Path, target: Path) -> None:
+        modes.append(stat.S_IMODE(target.parent.stat().st_mode))
+        copy(source, target)
+
+    monkeypatch.setattr(_backup, "copy_database", looked_at)
+    made = backup(home, tmp_path)
+    assert modes == [0o700]
+    assert list(tmp_path.glob("*staging*")) == [made.path]
+
+
+@pytest.mark.parametrize(("hours", "is_left"), [(1, True), (48, False)])
+def test_copies_that_were_killed_are_cleared_away(home, spool, pool, tmp_path, hours, is_left):
+    spool.write("a.jsonl", pool(1))
+    left = [
+        folder / ".staging-20260301T120000000000-1a2b3c4d" for folder in (home.backups, tmp_path)
+    ]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "staging.duckdb").write_bytes(b"half")
+        os.utime(folder, (time.time() - hours * 3600,) * 2)
+    backup(home)
+    backup(home, tmp_path)
+    assert [folder.exists() for folder in left] == [False, is_left]
+
+
+@pytest.mark.parametrize("where", ["spool", "published/mine", "."])
+def test_a_backup_does_not_go_among_the_homes_own_files(home, spool, pool, where):
+    spool.write("a.jsonl", pool(1))
+    with pytest.raises(HomeError, match="is the home's own; name a directory outside"):
+        backup(home, home.root / where)

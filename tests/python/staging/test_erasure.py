@@ -15,17 +15,18 @@ import pytest
 
 from orb_learning import Telemetry, _faults
 from orb_learning._types import subject_hash
+from orb_learning.capture._masking import pseudonym
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
     Feedback,
     InvalidEvent,
     RoutingDecision,
     RoutingOutcome,
+    SolutionExtracted,
     TaskErased,
     UserErased,
 )
 from orb_learning.staging import (
-    _erasure,
     backup,
     load,
     migrate_down,
@@ -359,22 +360,6 @@ def test_a_tombstone_never_says_the_id(home):
     assert TaskErased(task_id=GONE, metadata={"task_ref": "x"}).metadata is None
 
 
-def test_ids_are_found_however_a_line_spells_them():
-    hashes = frozenset({subject_hash(str(GONE)), subject_hash('ann "a" o\'hara')})
-    for line, is_broken, is_found in (
-        (b'{"task_id":"%s"}' % str(GONE).upper().encode(), False, True),
-        (b'{"user_id":"ann \\"a\\" o\'hara"}', False, True),
-        (b'{"comment":"ann \\"a\\" o\'hara"}', False, False),
-        (b'{"comment":"ann \\"a\\" o\'hara"}', True, True),
-        (b'{"user_id":"\\ud800"}', True, False),
-        (b'{"user_id":"\\x"}', True, False),
-        (b'{"user_id":""}', True, False),
-        (b'{"user_id":" "}', True, False),
-        (b"'" + b"a" * 2000 + b"'", True, False),
-    ):
-        assert _erasure.mentions(line, hashes, is_broken=is_broken) is is_found, line
-
-
 def test_going_down_and_up_again_forgets_no_erasure(home, spool, staging, gone_from):
     spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"), b"no json: maria")
     staging.load()
@@ -389,5 +374,183 @@ def test_going_down_and_up_again_forgets_no_erasure(home, spool, staging, gone_f
     assert saved is not None
     assert "maria" not in everything_in(home), "not in the backup either"
     assert staging.query("select task_hash from raw.task_erased") == [(subject_hash(str(GONE)),)]
-    assert staging.query("select user_hash from raw.user_erased") == [(subject_hash("maria"),)]
+    hashes = {value for (value,) in staging.query("select user_hash from raw.user_erased")}
+    assert hashes == {subject_hash("maria"), subject_hash(pseudonym("maria"))}
     assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
+
+
+def test_what_only_mentions_the_erased_stays_in_table_and_spool(home, spool, staging):
+    older = backup(home)
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    mentions = [
+        RoutingOutcome(task_id=KEPT, success=True, metadata=metadata)
+        for metadata in (
+            {"follows": str(GONE)},
+            {"note": f"a redo of {GONE}"},
+            {"reviewer": {"user_id": "maria"}},
+            {"user_id": str(GONE)},
+        )
+    ]
+    spool.write("b.jsonl", *mentions)
+    staging.load()
+    before = (home.spool / "b.jsonl").read_bytes()
+
+    request_erasure(home, tasks=[str(GONE)], users=["maria"])
+    staging.load()
+
+    count = "select count(*) from raw.routing_outcome"
+    assert staging.query(count) == [(4,)]
+    assert (home.spool / "b.jsonl").read_bytes() == before
+    assert SECRET not in everything_in(home)
+    restore(home, older.path)
+    staging.load()
+    assert staging.query(count) == [(4,)], "they are loaded again from the spool"
+
+
+def test_a_short_id_takes_only_its_own_lines_out_of_quarantine(home, staging):
+    with Telemetry(home.root) as telemetry:
+        for number in range(5):
+            telemetry.capture_feedback_sync(
+                task_id=str(KEPT), rating=90 + number, comment="other 1", user_id=f"u{number}"
+            )
+        telemetry.capture_feedback_sync(task_id=str(KEPT), rating=9, comment="x", user_id="1")
+    staging.load()
+
+    request_erasure(home, users=["1"])
+    staging.load()
+
+    left = staging.query("select line from ledger.quarantine")
+    assert sorted(json.loads(line)["user_id"] for (line,) in left) == [f"u{n}" for n in range(5)]
+
+
+def test_no_byte_of_what_was_in_quarantine_stays_in_the_staging_file(home, staging):
+    with Telemetry(home.root) as telemetry:
+        for number in range(40):
+            telemetry.capture_feedback_sync(
+                task_id=str(KEPT), rating=9, comment=f"{SECRET} {number}", user_id="maria"
+            )
+    staging.load()
+    assert SECRET.encode() in home.staging.read_bytes(), "the control: bytes can be found"
+
+    request_erasure(home, users=["maria"])
+    staging.load()
+
+    assert SECRET.encode() not in home.staging.read_bytes()
+    assert staging.query("select count(*) from ledger.quarantine") == [(0,)]
+
+
+@pytest.mark.parametrize("user", ["42", "maria", "ann@example.com", "x" * 1500])
+def test_a_user_goes_wherever_the_hooks_wrote_the_id(home, staging, user):
+    said = 42 if user == "42" else user
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_feedback_sync(
+            task_id=str(KEPT),
+            feedback_type="accepted",
+            rating=4,
+            comment=f"{SECRET} 1",
+            user_id=user,
+        )
+        telemetry.capture_feedback_sync(
+            task_id=str(KEPT), rating=9, comment=f"{SECRET} 2", user_id=user
+        )
+        telemetry.capture_routing_outcome_sync(
+            task_id=str(KEPT), success=True, metadata={"user_id": said, "note": f"{SECRET} 3"}
+        )
+        telemetry.capture_feedback_sync(
+            task_id=str(KEPT), feedback_type="accepted", rating=5, user_id="another"
+        )
+    staging.load()
+    assert {number for number in "123" if f"{SECRET} {number}" in everything_in(home)} == set("123")
+
+    assert request_erasure(home, users=[user]) == 1
+    staging.load()
+
+    assert SECRET not in everything_in(home)
+    assert staging.query("select user_id from raw.feedback") == [("another",)]
+
+
+def test_a_refused_text_that_is_cut_keeps_the_ids_it_is_found_by(home, staging):
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_feedback_sync(
+            comment=f"{SECRET} " * 6000, rating=99, metadata={"note": "n" * 9000}, user_id="maria"
+        )
+    staging.load()
+    assert SECRET in everything_in(home)
+
+    request_erasure(home, users=["maria"])
+    staging.load()
+
+    assert SECRET not in everything_in(home)
+
+
+def test_an_event_of_no_task_goes_with_the_task_in_its_metadata(home, spool, staging, gone_from):
+    learned = SolutionExtracted(
+        solution_summary=SECRET, task_context="c", success_rate=1.0, metadata={"task_id": str(GONE)}
+    )
+    spool.write("a.jsonl", learned, *events(KEPT, "other words"))
+    staging.load()
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+    gone_from()
+    assert staging.query("select count(*) from raw.solution_extracted") == [(0,)]
+
+
+def test_a_log_that_was_put_aside_goes_too(home, spool, staging):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    staging.load()
+    log = home.staging.with_name("staging.duckdb.wal.damaged-20260301T120000")
+    log.write_bytes(SECRET.encode())
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+    assert not log.exists()
+
+
+def test_a_segment_that_may_not_be_written_is_tried_again(home, spool, staging, monkeypatch):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    staging.load()
+    spool.write("b.jsonl", TaskErased.of(GONE))
+
+    opened = os.open
+
+    def refuse(path: Any, flags: int, *more: Any) -> int:
+        if str(path).endswith("a.jsonl") and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, flags, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        load(home)
+    assert SECRET in (home.spool / "a.jsonl").read_text()
+    assert staging.query("select is_applied from ledger.erasures") == [(False,)]
+
+    staging.load()
+
+    assert SECRET not in (home.spool / "a.jsonl").read_text()
+    assert staging.query("select is_applied from ledger.erasures") == [(True,)]
+
+
+def test_a_line_longer_than_any_event_is_blanked_in_pieces(home, spool, staging):
+    long = b'{"task_id":"%s","comment":"' % str(GONE).encode() + b"word " * 700_000 + b'"}'
+    path = spool.write("a.jsonl", long, *events(KEPT, "other words"))
+    staging.load()
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+    found = path.read_bytes()
+    assert found.startswith(ERASED)
+    assert found[: len(long)].rstrip(b" ") == ERASED
+    assert found[len(long) : len(long) + 1] == b"\n"
+    assert found.count(b"other words") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tasks": ["\udcff"]}, r"cannot erase the task '\\udcff': it is no text"),
+        ({"users": ["\udcff"]}, r"cannot erase the user '\\udcff': it is no text"),
+        ({"users": ["maria"], "reason": "\udcff"}, "cannot erase: reason: "),
+    ],
+)
+def test_what_is_no_text_is_refused_in_one_line(home, arguments, message):
+    with pytest.raises(InvalidEventError, match=message):
+        request_erasure(home, **arguments)
+    assert not home.spool.exists()

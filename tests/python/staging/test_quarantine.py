@@ -10,6 +10,7 @@ import pytest
 from orb_learning import Telemetry
 from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, InvalidEvent, TaskErased
+from orb_learning.importer import import_files
 from orb_learning.staging import (
     LoadReport,
     _batch,
@@ -123,6 +124,20 @@ def test_what_a_hook_refused_is_built_from_what_it_was_given(home, staging, monk
     assert staging.query("select rating, occurred_at from raw.feedback") == [
         (5, refused.captured_at.replace(tzinfo=None))
     ]
+
+
+def test_what_an_import_refused_waits_for_a_mended_file(home, staging, tmp_path):
+    file = tmp_path / "runs.csv"
+    file.write_text(
+        "task_type,task_description,repo,model_tier,pool_type,routing_confidence,success,timestamp\n"
+        "fix,the login,acme/api,small,solo,0.5,true,2026-03-01T12:00:00Z,and more\n"
+    )
+    with Telemetry(home.root) as telemetry:
+        assert import_files(telemetry, [file]).rejected == 1
+    staging.load()
+    (reason,) = replay_quarantine(home).still_invalid.values()
+    assert reason == "an import refused it: mend the file and import it again"
+    assert staging.query("select count(*) from raw.execution_recorded") == [(0,)]
 
 
 def _fields(row, **changes):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha512
 from uuid import UUID
 
+import duckdb
 import pytest
 
 from orb_learning import Telemetry
@@ -145,9 +147,34 @@ def test_a_failure_takes_back_what_was_removed(home, spool, staging, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["raw_days", "derived_days", "segment_days"])
-def test_days_are_not_negative(home, name):
-    with pytest.raises(HomeError, match=f"{name} must be 0 or more, not -1"):
-        prune(home, **{name: -1})
+@pytest.mark.parametrize("days", [-1, 365_001, 10**20])
+def test_days_are_at_most_a_thousand_years(home, name, days):
+    with pytest.raises(HomeError, match=f"{name} must be between 0 and 365,000, not {days}"):
+        prune(home, **{name: days})
+    assert not home.staging.exists()
+
+
+@pytest.mark.parametrize(("days", "left"), [(80, [UUID(int=1)]), (100, [])])
+def test_a_task_of_which_a_line_may_yet_be_replayed_stays_whole(home, spool, staging, days, left):
+    spool.write("a.jsonl", decided(1, days_ago(100)), decided(2, days_ago(100)))
+    outcome = {"event_type": "routing_outcome", "task_id": str(UUID(int=1)), "new_field": 1}
+    spool.write("b.jsonl", json.dumps(outcome).encode())
+    load(home)
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update ledger.loads set loaded_at = ?", [days_ago(days)])
+    prune(home, today=TODAY)
+    assert staging.query("select task_id from raw.routing_decision") == [(task,) for task in left]
+
+
+def test_a_log_that_was_put_aside_goes_with_the_segments_of_its_day(home, spool, pool):
+    spool.write("a.jsonl", pool(1))
+    load(home)
+    logs = [home.staging.with_name(f"staging.duckdb.wal.damaged-{n}") for n in "12"]
+    for log, days in zip(logs, (30, 0), strict=True):
+        log.write_bytes(b"lines that were loaded again")
+        os.utime(log, (days_ago(days).timestamp(),) * 2)
+    prune(home, today=TODAY)
+    assert [log.exists() for log in logs] == [False, True]
 
 
 def test_executions_do_not_outlive_their_events(home):
