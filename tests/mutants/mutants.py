@@ -14,6 +14,7 @@ CANONICAL = "ingest/orb_learning/staging/_canonical.py"
 SEGMENTS = "ingest/orb_learning/staging/_segments.py"
 PUBLICATION = "ingest/orb_learning/publication.py"
 ERASURE = "ingest/orb_learning/staging/_erasure.py"
+NAMING = "ingest/orb_learning/staging/_naming.py"
 PLUGIN = "ingest/orb_learning/dbt_plugin.py"
 
 STAGING_TESTS = ("tests/python/staging/test_loader.py", "tests/python/staging/test_bad_lines.py")
@@ -275,9 +276,30 @@ MUTANTS = (
     Mutant(
         "a restored backup brings back what was erased",
         "ingest/orb_learning/staging/_backup.py",
-        "                _keep_erasures(connection, home)\n",
+        "                _keep_erasures(connection, erased)\n",
         "",
         ERASURE_TESTS,
+    ),
+    Mutant(
+        "an event that only mentions somebody is blanked",
+        NAMING,
+        "    if not is_refused and isinstance(kind, str) and kind in EVENT_TYPES:\n",
+        "    if not is_refused and isinstance(kind, str) and kind in ():\n",
+        (*ERASURE_TESTS, "-k", "mentions"),
+    ),
+    Mutant(
+        "a user whose id was masked is not found",
+        ERASURE,
+        "for name in (user, pseudonym(user))]\n",
+        "for name in (user,)]\n",
+        (*ERASURE_TESTS, "-k", "wherever"),
+    ),
+    Mutant(
+        "a reset forgets what was erased",
+        "ingest/orb_learning/staging/_schema.py",
+        "            tell_again(home, erased)\n",
+        "",
+        ("tests/python/staging/test_backup.py", "-k", "forgets"),
     ),
     # -- publishing -------------------------------------------------------------------------
     Mutant(
