@@ -66,12 +66,11 @@ def copy_tables(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -
     rows = {}
     with attached(warehouse, path):
         for table in tables_of(warehouse, schema):
+            source = f'"{origin}"."{schema}"."{table}"'  # a schema may be called as the copy is
             if table == "tasks":
-                _copy_tasks(warehouse, schema)
+                _copy_tasks(warehouse, source)
             else:
-                warehouse.execute(
-                    f'create table {ALIAS}.main."{table}" as from "{schema}"."{table}"'
-                )
+                warehouse.execute(f'create table {ALIAS}.main."{table}" as from {source}')
             rows[table] = count_rows(warehouse, schema, table)
         warehouse.execute(f"use {ALIAS}.main")
         try:
@@ -82,13 +81,12 @@ def copy_tables(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -
     return rows
 
 
-def _copy_tasks(warehouse: duckdb.DuckDBPyConnection, schema: str) -> None:
+def _copy_tasks(warehouse: duckdb.DuckDBPyConnection, source: str) -> None:
     """Copy the tasks in the order of their ids, which lets a look-up by id read few of them.
 
     DuckDB would pack the ordered ids to save a tenth of them, and unpacking a group of rows takes
     five times as long as reading it.
     """
-    source = f'"{schema}".tasks'
     columns = ", ".join(
         f'"{name}" {kind}' + (" using compression uncompressed" if name == "task_id" else "")
         for name, kind, *_ in warehouse.execute(f"describe {source}").fetchall()

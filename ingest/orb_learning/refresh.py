@@ -210,8 +210,9 @@ def _moment(as_of: str) -> str:
             return as_of
     except ValueError:
         pass
-    raise RefreshError(
-        f"as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not '{as_of}'"
+    raise ProjectError(
+        "as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not "
+        + repr(as_of)
     )
 
 

@@ -59,4 +59,4 @@ def test_any_life_of_a_home_through_the_recorded_statements_gives_what_the_oracl
 
     lives = request.config.getoption("--lives")
     lives = lives or (20_000 if request.config.getoption("--long") else 60)
-    live(ThroughStatements, lives // PARTS, 9, request.config, part)
+    live(ThroughStatements, max(1, lives // PARTS), 9, request.config, part)

@@ -317,7 +317,7 @@ def test_a_backup_is_made_and_restored(run, home, tmp_path, monkeypatch):
     assert run("backup", "--to", odd).out.startswith(f"{odd}/staging-")
 
 
-def test_a_bad_line_commands_no_terminal(run, home):
+def test_a_bad_line_commands_no_terminal(run, home, tmp_path):
     home.create()
     (home.spool / "a.jsonl").write_bytes(b"\x1b]0;owned\x07\x9b31m bad\n")
     refused = InvalidEvent(claimed_type="feedback", reason="\x1b[2J [bold]no", payload="{}")
@@ -329,6 +329,12 @@ def test_a_bad_line_commands_no_terminal(run, home):
     said = [listed, *(run("quarantine", "show", found).out for found in ids)]
     assert not {sign for text in said for sign in text if not (sign.isprintable() or sign == "\n")}
     assert any("\\x1b]0;owned" in text for text in said)
+    (home.spool / "c.jsonl").write_bytes(b'{"event_type":"pool_created","\\u001b[2J":1}\n')
+    run("load")
+    file = write_json(tmp_path / "rows.jsonl", [{**ROW, "success": "\x1b[2J\u3000"}])
+    for ended in (run("quarantine", "replay"), run("import", file)):
+        assert "\\x1b[2J" in ended.err
+        assert "\x1b" not in ended.err
 
 
 def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
@@ -687,7 +693,7 @@ def test_a_refresh_as_of_no_time_is_refused_before_anything_is_loaded(run, home,
     home.create()
     message = failed(run("refresh", "--as-of", text))
     assert message.startswith("as_of must be a date or a UTC time, like 2026-06-15 or ")
-    assert message.endswith(f"not '{text}'")
+    assert message.endswith(f"not {text!r}")
     assert not home.staging.exists()
 
 

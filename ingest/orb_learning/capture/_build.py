@@ -29,6 +29,7 @@ from orb_learning.records import ExecutionRecord, FeedbackRecord, QualityPolicy,
 MAX_PAYLOAD_CHARACTERS = 32 * 1024
 MAX_REASON_CHARACTERS = 4 * 1024
 _MARGIN = 8 * 1024
+_MAX_SORTED = 1000
 
 E = TypeVar("E", bound=Event)
 
@@ -168,17 +169,20 @@ def _payload(given: object, fields: dict[str, Any]) -> object:
     return {"given": given, **fields} if fields else given
 
 
-def _ids_first(fields: Any) -> Any:
+def _ids_first(fields: Any, *, is_outer: bool = True) -> Any:
     """Return fields with ids first and long texts last: what follows those may be cut off."""
-    if fields.__class__ is not dict:
+    if type(fields) is not dict or len(fields) > _MAX_SORTED:
         return fields
-    items = [
-        (name, _ids_first(item) if name == "metadata" else item) for name, item in fields.items()
-    ]
 
     def place(pair: tuple[Any, Any]) -> tuple[bool, int]:
         name, item = pair
-        is_id = name.__class__ is str and name.endswith(("_id", "_ref"))
-        return not is_id, len(item) if item.__class__ is str else 0
+        is_id = type(name) is str and name.endswith(("id", "_ref"))
+        return not is_id, len(item) if type(item) is str else 0
 
-    return dict(sorted(items, key=place))
+    try:
+        sorted_fields = dict(sorted(fields.items(), key=place))
+    except Exception:  # a host's own keys may do anything
+        return fields
+    if is_outer:
+        return {name: _ids_first(item, is_outer=False) for name, item in sorted_fields.items()}
+    return sorted_fields

@@ -26,6 +26,7 @@ from orb_learning.cli._show import (
     out,
     print_report,
     print_table,
+    printable,
     progress,
 )
 from orb_learning.errors import OrbLearningError, TransientError
@@ -141,7 +142,7 @@ def import_(
         f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected",
     )
     for reason in report.reasons:
-        err.print(f"rejected: {reason}")
+        err.print(f"rejected: {printable(reason)}")
     if report.rejected and not report.recorded:
         raise typer.Exit(2)
 

@@ -85,4 +85,4 @@ def replay(
     )
     for number, (row, reason) in enumerate(report.still_invalid.items()):
         if number < 10:
-            err.print(f"still invalid: {row}: {reason}")
+            err.print(f"still invalid: {row}: {printable(reason)}")

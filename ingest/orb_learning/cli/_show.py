@@ -112,7 +112,8 @@ def shown(value: object) -> str:
 def printable(text: str) -> str:
     """Return a text without what would command a terminal; line ends and tabs stay."""
     return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text
+        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
+        for sign in text
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from orb_learning.staging._loader import load
 if TYPE_CHECKING:
     import duckdb
 
+_CLOSED = re.compile(r"\.staging-\d{8}T\d{12}-[0-9a-f]{8}")
 _ABANDONED_SECONDS = 24 * 3600.0
 """A copy that has lain unfinished for so long is nobody's any more, in whatever directory."""
 
@@ -64,9 +66,10 @@ def backup(home: Home, to: Path | None = None) -> Backup:
         BusyError, HomeError, MigrationError: see `load`; or the copy cannot be written or is not
             as it should be, and is removed again.
     """
-    folder = to or home.backups
-    inside = folder.expanduser().resolve()
-    if inside.is_relative_to(home.root.resolve()) and folder != home.backups:
+    folder = (to or home.backups).expanduser()
+    if folder.resolve() == home.backups.resolve():
+        folder = home.backups
+    elif folder.resolve().is_relative_to(home.root.resolve()):
         raise HomeError(f"{folder} is the home's own; name a directory outside, or {home.backups}")
     with home.locked():
         load(home)  # so that a tombstone that was given is in force
@@ -88,7 +91,8 @@ def restore(home: Home, source: Path | None = None) -> Backup:
     """Put a backup in staging's place, and have everything else built from it.
 
     What was loaded since is loaded again from the segments that the spool still holds. Erasures
-    that the replaced file knows stay in force. The replaced file is kept beside the backups.
+    that the replaced file or any backup knows of stay in force. The replaced file is kept beside
+    the backups.
 
     Args:
         home: whose staging.
@@ -119,13 +123,17 @@ def restore(home: Home, source: Path | None = None) -> Backup:
                     raise HomeError(f"{chosen} is damaged: {wrong[0]}; take another backup")
                 restored = _described(connection, home.staging)
                 untold = without_tombstone(connection)
-            _set_aside(home)
             tell_again(home, untold)
+            kept = _set_aside(home)
             # The warehouse first, whose loads may be newer than the backup's; and staging is never
             # missing, or the next load would begin with an empty one.
             drop_warehouse(home)
             _wal(home.staging).unlink(missing_ok=True)  # it is kept beside the replaced file
-            fresh.replace(home.staging)
+            try:
+                fresh.replace(home.staging)
+            except OSError:
+                kept.unlink(missing_ok=True)  # else what is written to staging is written to it
+                raise
             sync(home.root)
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
@@ -162,9 +170,10 @@ def _copied(home: Home, folder: Path) -> Iterator[tuple[Path, Path]]:
 def _delete_abandoned(folder: Path, *, is_ours: bool) -> None:
     """Delete copies that were killed; in a directory of others only those that are old."""
     for left in folder.glob(".staging-*"):
-        age = time.time() - left.lstat().st_mtime
-        if left.is_dir() and (is_ours or age > _ABANDONED_SECONDS):
-            shutil.rmtree(left, ignore_errors=True)
+        if _CLOSED.fullmatch(left.name) and left.is_dir() and not left.is_symlink():
+            with suppress(FileNotFoundError):  # another home's backup is as busy here
+                if is_ours or time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _finish(making: Path, target: Path) -> None:
@@ -188,8 +197,8 @@ def _newest(folder: Path) -> Path:
     return found[-1]
 
 
-def _set_aside(home: Home) -> None:
-    """Keep the replaced file, whatever state it is in, and its log."""
+def _set_aside(home: Home) -> Path:
+    """Keep the file to be replaced, whatever state it is in, and its log."""
     kept = home.backups / f"replaced-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
     try:
         home.backups.mkdir(mode=0o700, exist_ok=True)
@@ -200,6 +209,7 @@ def _set_aside(home: Home) -> None:
         raise HomeError(
             f"cannot keep the replaced file as {kept}: {error.strerror}; nothing was changed"
         ) from error
+    return kept
 
 
 def _keep(file: Path, name: Path) -> None:

@@ -270,7 +270,7 @@ def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Non
             [[refusal.quarantine_id for refusal in batch.refusals]],
         ).fetchall()
     }
-    _erasure.note_late_lines(connection, [refusal.stored for refusal in batch.refusals])
+    _erasure.note_late_lines(connection, batch.refusals)
     rows: list[dict[str, object]] = []
     waiting = 0
     for refusal in batch.refusals:

@@ -3,22 +3,24 @@
 A tombstone names its subject by the hash of the id. The load that brings it deletes the raw rows in
 its own transaction, and so does every later load with what arrives late. Then, outside of any
 transaction and again after a kill until it is done: the lines in the spool are blanked, the
-warehouse is dropped, quarantine is cleared and the staging file is written anew. Older publications
-go when the next one is made.
+warehouse and logs that were put aside are deleted, quarantine is cleared and the staging file is
+written anew. Older publications go when the next one is made.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pydantic import ValidationError
 
-from orb_learning._database import connect, literal
+from orb_learning._database import connect
 from orb_learning._faults import crash_point
-from orb_learning._types import subject_hash, task_uuid
+from orb_learning._types import subject_hash, task_uuid, uuid_text_differs
 from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import InvalidEventError, OrbLearningError
 from orb_learning.events import (
@@ -32,16 +34,25 @@ from orb_learning.events import (
 from orb_learning.home import Home
 from orb_learning.staging._file import checkpoint, damaged_logs, drop_warehouse, rewrite
 from orb_learning.staging._lines import ERASED
-from orb_learning.staging._naming import named_by
+from orb_learning.staging._naming import (
+    Named,
+    has_imported_id,
+    named_by_event,
+    named_by_refused,
+)
 from orb_learning.staging._segments import segment_names
 
 if TYPE_CHECKING:
     import duckdb
 
+    from orb_learning.staging._batch import Refusal
+
 Erased = frozenset[tuple[str, str]]
 """Subjects, `task` or `user`, each with the hash of its id."""
 
 _BLOCK = 1024 * 1024
+_NO_SEGMENT = (errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""Of a file that is gone, or that is no segment of ours any more."""
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -74,6 +85,12 @@ def request_erasure(
         raise InvalidEventError("nothing to erase: name a task or a user")
     try:
         tombstones: list[Event] = [TaskErased.of(_whole_task(home, task), reason) for task in tasks]
+        # An event of no task may have a host's own reference in its metadata, as it is.
+        tombstones += [
+            TaskErased(task_hash=subject_hash(task.lower()), reason=reason)
+            for task in tasks
+            if uuid_text_differs(task, task_uuid(task))
+        ]
         for user in users:
             # An id that the hooks masked, such as an e-mail address, was written as its pseudonym.
             tombstones += [UserErased.of(name, reason) for name in (user, pseudonym(user))]
@@ -163,10 +180,15 @@ def erase_all_rows(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("update ledger.erasures set is_applied = false")
 
 
-def note_late_lines(connection: duckdb.DuckDBPyConnection, lines: list[bytes]) -> None:
+def note_late_lines(connection: duckdb.DuckDBPyConnection, refusals: Sequence[Refusal]) -> None:
     """Mark erasures as not applied whose subjects are named in lines for quarantine."""
     erased = erased_subjects(connection)
-    if erased and any(is_about(line, erased, is_refused=True) for line in lines):
+    if erased and any(
+        _is_refused_about(
+            refusal.quarantine_id, refusal.claimed_type, refusal.stored, refusal.reason, erased
+        )
+        for refusal in refusals
+    ):
         connection.execute("update ledger.erasures set is_applied = false")
 
 
@@ -225,31 +247,47 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
     checkpoint(connection, home)  # what is blanked can never be loaded again
     crash_point("erase.checkpointed")
     erased = erased_subjects(connection)
-    quarantine = connection.execute(
-        "select quarantine_id, segment, byte_offset, byte_length, line from ledger.quarantine"
-    ).fetchall()
-    doomed = [row for row in quarantine if is_about(bytes(row[4]), erased, is_refused=True)]
-    places: dict[str, list[tuple[int, int]]] = {}
-    for _, segment, offset, length, _ in doomed:
-        places.setdefault(segment, []).append((offset, length))
+    doomed = _doomed(connection, erased)
     read_to = dict(connection.execute("select segment, bytes_read from ledger.segments").fetchall())
-    is_whole = True
+    left = set()
     for name in segment_names(home.spool):
-        if read_to.get(name):  # what is not loaded yet is erased by the load that reads it
-            is_whole &= _blank_segment(home, name, read_to[name], erased, places.get(name, []))
+        # What is not loaded yet is erased by the load that reads it.
+        if read_to.get(name) and not _blank_segment(
+            home, name, read_to[name], erased, [place for _, place in doomed.get(name, [])]
+        ):
+            left.add(name)
     crash_point("erase.blanked")
     drop_warehouse(home)
     for log in damaged_logs(home):
         log.unlink(missing_ok=True)
     crash_point("erase.dropped")
-    if doomed:
-        # Here, and not in the file that takes this one's place: nothing deleted is left in that.
-        listed = ", ".join(literal(str(row[0])) for row in doomed)
+    # Here, and not in the file that takes this one's place: nothing deleted is left in that. But
+    # only quarantine knows the places in a segment that is left.
+    ids = [identity for name in doomed.keys() - left for identity, _ in doomed[name]]
+    if ids:
         connection.execute("begin")
-        connection.execute(f"delete from ledger.quarantine where quarantine_id in ({listed})")
-        _note_removal(connection, "ledger.quarantine", len(doomed))
+        connection.execute(
+            "delete from ledger.quarantine where quarantine_id in (select unnest($1))", [ids]
+        )
+        _note_removal(connection, "ledger.quarantine", len(ids))
         connection.execute("commit")
-    return is_whole
+    return not left
+
+
+def _doomed(
+    connection: duckdb.DuckDBPyConnection, erased: Erased
+) -> dict[str, list[tuple[UUID, tuple[int, int]]]]:
+    """Return what is to leave quarantine, by segment: the id of each, its offset and length."""
+    doomed: dict[str, list[tuple[UUID, tuple[int, int]]]] = {}
+    found = connection.execute(
+        "select quarantine_id, claimed_type, line, reason, segment, byte_offset, byte_length"
+        " from ledger.quarantine"
+    )
+    while rows := found.fetchmany(100):  # each may be long
+        for identity, kind, line, reason, segment, offset, length in rows:
+            if _is_refused_about(identity, kind, bytes(line), reason, erased):
+                doomed.setdefault(segment, []).append((identity, (offset, length)))
+    return doomed
 
 
 def finish(home: Home, *, is_whole: bool) -> None:
@@ -264,12 +302,17 @@ def finish(home: Home, *, is_whole: bool) -> None:
     logger.info("erased what was asked for; the warehouse is built anew by the next run")
 
 
-def is_about(line: bytes, erased: Erased, *, is_refused: bool) -> bool:
-    """Tell whether a line is about an erased subject. See `named_by`."""
-    return any(
-        (subject, subject_hash(identity)) in erased
-        for subject, identity in named_by(line, is_refused=is_refused)
+def _is_refused_about(
+    identity: UUID, claimed_type: str | None, line: bytes, reason: str, erased: Erased
+) -> bool:
+    is_imported = claimed_type is not None and has_imported_id(identity)
+    return _has_one_of(named_by_refused(line, is_imported=is_imported), erased) or _has_one_of(
+        named_by_refused(reason.encode("utf-8", "replace")), erased
     )
+
+
+def _has_one_of(named: Iterable[Named], erased: Erased) -> bool:
+    return any((subject, subject_hash(identity)) in erased for subject, identity in named)
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> None:
@@ -281,13 +324,13 @@ def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> 
         erasures: a condition in SQL on the erasures to look for.
     """
     for kind, cls in EVENT_TYPES.items():
-        ids = [("user", "json_extract_string(metadata, '$.user_id')")]
+        ids = [("user", _scalar("user_id"))]
         if "user_id" in cls.model_fields:
             ids.append(("user", "user_id"))
         if kind in TASK_EVENT_TYPES:
             ids.append(("task", "cast(task_id as varchar)"))
         else:
-            ids.append(("task", "lower(json_extract_string(metadata, '$.task_id'))"))
+            ids.append(("task", f"lower({_scalar('task_id')})"))
         names_one = " or ".join(
             f"sha256({spelled}) in (select subject_hash from ledger.erasures"
             f" where subject = '{subject}' and ({erasures}))"
@@ -299,6 +342,13 @@ def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> 
         if count:
             _note_removal(connection, f"raw.{kind}", count)
             connection.execute(f"update ledger.erasures set is_applied = false where {erasures}")
+
+
+def _scalar(key: str) -> str:
+    """Return the SQL of a value in the metadata that is one value and no container of some."""
+    path = f"metadata, '$.{key}'"
+    is_one = f"json_type({path}) not in ('ARRAY', 'OBJECT')"
+    return f"case when {is_one} then json_extract_string({path}) end"
 
 
 def _note_removal(connection: duckdb.DuckDBPyConnection, table: str, count: int) -> None:
@@ -317,7 +367,7 @@ def _blank_segment(
         fd = os.open(home.spool / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         logger.warning("cannot erase from segment %s: %s", name, error.strerror)
-        return not isinstance(error, PermissionError)  # else it is gone, or no segment any more
+        return error.errno in _NO_SEGMENT
     try:
         places = refused + _places(fd, read_to, erased)
         for offset, length in places:
@@ -338,7 +388,7 @@ def _places(fd: int, read_to: int, erased: Erased) -> list[tuple[int, int]]:
         while part := file.readline(min(read_to - offset, MAX_LINE_BYTES + 1)):
             # A line longer than any event stands in quarantine, with its place.
             is_event = is_whole and len(part) <= MAX_LINE_BYTES
-            if is_event and is_about(part, erased, is_refused=False):
+            if is_event and _has_one_of(named_by_event(part), erased):
                 places.append((offset, len(part)))
             is_whole = part.endswith(b"\n")
             offset += len(part)

@@ -254,6 +254,8 @@ def _wal(path: Path) -> Path:
 
 
 def _open(home: Home) -> duckdb.DuckDBPyConnection:
+    if home.staging.exists() and not os.access(home.staging, os.R_OK | os.W_OK):
+        raise HomeError(f"cannot open {home.staging}: its mode or owner keeps this user out")
     for left in home.root.glob(f".{home.staging.name}-*"):  # of a rewriting that was killed
         left.unlink(missing_ok=True)
     log = _wal(home.staging)
@@ -266,8 +268,6 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
             log,
             aside.name,
         )
-    if home.staging.exists() and not os.access(home.staging, os.R_OK | os.W_OK):
-        raise HomeError(f"cannot open {home.staging}: its mode or owner keeps this user out")
     try:
         connection = connect(home.staging)
     except HomeError as error:

@@ -81,7 +81,8 @@ def _load(
             if not total.load_id:
                 total = LoadReport(batch.load_id - 1)
             must_erase = _erasure.must_apply(connection)
-            is_whole = must_erase and _erasure.blank(connection, home)
+            if must_erase:
+                is_whole = _erasure.blank(connection, home)
         if must_erase:
             _erasure.finish(home, is_whole=is_whole)
     if total.lines:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from orb_learning._types import task_uuid
-from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, InvalidEvent
+from orb_learning.capture._adapt import spellings
+from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, Feedback, InvalidEvent
 from orb_learning.staging._lines import behind_a_fragment
 
 Named = tuple[Literal["task", "user"], str]
@@ -23,11 +24,16 @@ Named = tuple[Literal["task", "user"], str]
 MIN_WORD = 4
 """A word of a text that is no JSON counts as an id from this length on: shorter ones are words."""
 
-_TASK_KEYS = frozenset({"task_id", "task_ref", "given"})  # `given`: a hook's one argument
+_ARGUMENT = "given"
+"""Under which a refusal keeps what a hook was given beside its fields."""
+
+_TASK_KEYS = frozenset(
+    {"task_ref", *(key for key, field in spellings(Feedback).items() if field == "task_id")}
+)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEYED = re.compile(r"""(task_id|task_ref|user_id)["'\\]*\s*[:=]\s*["'\\]*([^"'\\,;{}\[\]\s]+)""")
-_WORD = re.compile(r"""[^\s"'\\,;:(){}\[\]<>=]+""")
-_QUOTE = re.compile(r"""["']""")
+_WORD = re.compile(r"""[^\s"'\\,;(){}\[\]<>=]+""")
+_QUOTES = tuple(re.compile(quote) for quote in ('"', "'", r'(?<!\\)"'))
 
 
 class _Object(list[tuple[str, Any]]):
@@ -38,27 +44,40 @@ class _Object(list[tuple[str, Any]]):
         return next((item for key, item in reversed(self) if key == name), None)
 
 
-def named_by(line: bytes, *, is_refused: bool) -> Iterator[Named]:
-    """Yield whom a line is about, some perhaps twice; in time linear in the line.
+def named_by_event(line: bytes) -> Iterator[Named]:
+    """Yield whom a segment's line is about, some perhaps twice; in time linear in the line.
 
-    Args:
-        line: a line of a segment, or what stands in quarantine.
-        is_refused: the line stands in quarantine, so that it is about more than an event's row.
+    Those are the subjects by which `_erasure` deletes its row, or if it spells no event with a row
+    those of `named_by_refused`.
     """
     text = line.decode("utf-8", "replace")
     found = _parsed(text)
-    if found is None and not is_refused:
+    if found is None:
         found = _parsed(behind_a_fragment(line).decode("utf-8", "replace"))
     kind = found.last("event_type") if isinstance(found, _Object) else None
-    if not is_refused and isinstance(kind, str) and kind in EVENT_TYPES:
-        yield from _named_by_event(found, kind)
-    elif found is None:
+    if isinstance(kind, str) and kind in EVENT_TYPES:
+        yield from _named_by_fields(found, kind)
+    else:
+        yield from named_by_refused(line)
+
+
+def named_by_refused(line: bytes, *, is_imported: bool = False) -> Iterator[Named]:
+    """Yield whom a line is about that stands in quarantine; in time linear in the line.
+
+    Args:
+        line: the line, or what a hook or an import was given.
+        is_imported: an import refused it, whose columns may have been mapped, or have shifted: any
+            of its values may be an id.
+    """
+    text = line.decode("utf-8", "replace")
+    found = _parsed(text)
+    if found is None:
         yield from _named_in_text(text)
     else:
-        yield from _named_in_json(found)
+        yield from _named_in_json(found, is_imported)
 
 
-def _named_by_event(event: _Object, kind: str) -> Iterator[Named]:
+def _named_by_fields(event: _Object, kind: str) -> Iterator[Named]:
     # The very conditions of `_erasure._delete`.
     metadata = event.last("metadata")
     if not isinstance(metadata, _Object):
@@ -71,8 +90,8 @@ def _named_by_event(event: _Object, kind: str) -> Iterator[Named]:
         yield "task", metadata.last("task_id").lower()
 
 
-def _named_in_json(value: Any) -> Iterator[Named]:
-    waiting: list[tuple[str, Any]] = [("", value)]
+def _named_in_json(value: Any, is_imported: bool) -> Iterator[Named]:
+    waiting: list[tuple[str, Any]] = [(_ARGUMENT, value)]
     while waiting:
         key, item = waiting.pop()
         if isinstance(item, _Object):
@@ -82,29 +101,41 @@ def _named_in_json(value: Any) -> Iterator[Named]:
         elif isinstance(item, list):
             waiting += ((key, part) for part in item)
         else:
-            if key == "user_id":
+            if key == "user_id" or is_imported:
                 yield from _user(item)
-            elif key in _TASK_KEYS:
+            if key in _TASK_KEYS or is_imported:
                 yield from _task(item)
             if isinstance(item, str):
-                yield from _uuids(item)
+                yield from _named_in_text(item) if key == _ARGUMENT else _uuids(item)
 
 
 def _named_in_refusal(event: _Object) -> Iterator[Named]:
+    is_imported = has_imported_id(event.last("event_id"))
     for part in (event.last("payload"), event.last("reason")):
         if isinstance(part, str):
-            found = _parsed(part)
-            yield from _named_in_text(part) if found is None else _named_in_json(found)
+            yield from named_by_refused(part.encode("utf-8", "replace"), is_imported=is_imported)
+
+
+def has_imported_id(event_id: object) -> bool:
+    """Tell whether a refusal's id is one that an import makes of the row; a hook's are random."""
+    try:
+        return UUID(str(event_id)).version == 5
+    except ValueError:
+        return False
 
 
 def _named_in_text(text: str) -> Iterator[Named]:
     yield from _uuids(text)
     for match in _KEYED.finditer(text):
         yield from _user(match[2]) if match[1] == "user_id" else _task(match[2])
-    # Whatever stands between two quotes, however they pair up and however often they are escaped.
-    pieces = [_unescaped(piece.rstrip("\\")) for piece in _QUOTE.split(text)[1:]]
-    words = [word.rstrip(".!?") for word in _WORD.findall(text)]
-    for token in (*pieces, *(word for word in words if len(word) >= MIN_WORD)):
+    tokens = []
+    for quote in _QUOTES:
+        # Whatever stands between two quotes, however they pair up and however they are escaped.
+        tokens += [_unescaped(piece.rstrip("\\")) for piece in quote.split(text)[1:]]
+    for word in _WORD.findall(text):
+        parts = [part.rstrip(".!?") for part in (word.rstrip(":"), *word.split(":"))]
+        tokens += [part for part in parts if len(part) >= MIN_WORD]
+    for token in tokens:
         yield from _user(token)
         yield from _task(token)
 
@@ -112,7 +143,7 @@ def _named_in_text(text: str) -> Iterator[Named]:
 def _parsed(text: str) -> Any:
     """Return the JSON that a text is, or None, as for a text that is the JSON `null`."""
     try:
-        return json.loads(text, object_pairs_hook=_Object)
+        return json.loads(text, object_pairs_hook=_Object, parse_float=str)
     except (ValueError, RecursionError):
         return None
 
@@ -123,12 +154,12 @@ def _uuids(text: str) -> Iterator[Named]:
 
 
 def _user(value: Any) -> Iterator[Named]:
-    if isinstance(value, str | int | float) and value != "":
+    if isinstance(value, str | int) and value != "":
         yield "user", value if isinstance(value, str) else json.dumps(value)
 
 
 def _task(value: Any) -> Iterator[Named]:
-    if isinstance(value, str | int | float | UUID):
+    if isinstance(value, str | int):
         try:
             yield "task", str(task_uuid(value))
         except ValueError:

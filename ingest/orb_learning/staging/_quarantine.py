@@ -14,6 +14,7 @@ from orb_learning.home import Home
 from orb_learning.staging._commit import commit_replay
 from orb_learning.staging._file import open_staging
 from orb_learning.staging._lines import read_event
+from orb_learning.staging._naming import has_imported_id
 
 if TYPE_CHECKING:
     import duckdb
@@ -132,8 +133,8 @@ def _refused_event(row: Quarantined) -> tuple[Event, bytes]:
     """Build what a hook refused again, from the fields as the host gave them."""
     from orb_learning.capture._build import build, reason_of
 
-    if row.quarantine_id.version == 5:
-        # A host's id is random. Columns may have been mapped, or have shifted, so that the rules
+    if has_imported_id(row.quarantine_id):
+        # Columns may have been mapped, or have shifted, so that the rules
         # for a hook's fields would read another row.
         raise InvalidEventError("an import refused it: mend the file and import it again")
     cls = EVENT_TYPES.get(row.claimed_type or "")

@@ -23,7 +23,7 @@ from orb_learning.staging._file import (
     rewrite,
 )
 from orb_learning.staging._loader import load
-from orb_learning.staging._naming import named_by
+from orb_learning.staging._naming import named_by_refused
 from orb_learning.staging._segments import open_segment, segment_names
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 REWRITE_ABOVE = 0.2
 """A staging file that loses more than this share of its rows is written anew."""
-
 
 MAX_DAYS = 365_000
 """A thousand years; more reach back to before there are dates."""
@@ -171,14 +170,19 @@ def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> 
 
 
 def _tasks_in_quarantine(connection: duckdb.DuckDBPyConnection, first_day: date) -> set[UUID]:
-    """Return the tasks of lines that are kept and may yet be replayed."""
-    lines = connection.execute(
+    """Return the tasks of the lines that came to quarantine since a day: they may be replayed."""
+    found = connection.execute(
         "select line from ledger.quarantine inner join ledger.loads using (load_id)"
         " where cast(coalesce(captured_at, loaded_at) as date) >= $1",
         [first_day],
-    ).fetchall()
-    named = {named for (line,) in lines for named in named_by(bytes(line), is_refused=True)}
-    return {task_uuid(identity) for subject, identity in named if subject == "task"}
+    )
+    tasks = set()
+    while rows := found.fetchmany(100):  # each may be long
+        for (line,) in rows:
+            for subject, identity in named_by_refused(bytes(line)):
+                if subject == "task":
+                    tasks.add(task_uuid(identity))
+    return tasks
 
 
 def _raise_floor(connection: duckdb.DuckDBPyConnection, first_day: date) -> date | None:

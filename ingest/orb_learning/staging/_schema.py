@@ -49,11 +49,15 @@ def migrate_down(home: Home, to: int, *, is_plan: bool = False) -> MigrationRepo
             doomed = _migrations.downgrade(connection, to, is_plan=True)
         if is_plan or not doomed:
             return MigrationReport([], doomed)
-        if not migrate_up(home, is_plan=True).applied:
-            with open_staging_file(home) as connection:
-                # What the older schema has no room for is told again by the spool.
-                erased = erased_subjects(connection) if to < 1 else without_tombstone(connection)
-            tell_again(home, erased)
+        is_newest = not migrate_up(home, is_plan=True).applied
+        with open_staging_file(home) as connection:
+            # What the older schema has no room for is told again by the spool.
+            if to < 1:
+                erased = erased_subjects(connection)
+            else:
+                erased = without_tombstone(connection) if is_newest else frozenset()
+        tell_again(home, erased)
+        if is_newest:
             load(home)  # so that a tombstone that was given is in force
         saved = backup_as_it_is(home)
         with open_staging_file(home) as connection:

@@ -465,6 +465,59 @@ def test_a_record_that_was_broken_after_it_was_made_is_refused(call, refusal):
     assert "object" in refusal().reason
 
 
+@pytest.mark.parametrize("way", ["keywords", "argument", "task data"])
+def test_a_refusal_that_is_cut_keeps_its_ids(call, refusal, way):
+    fields = {"comment": "long " * 20_000, "rating": 9, "user_id": "maria", "metadata": {}}
+    fields["metadata"] = {"note": "n" * 40_000, "user_id": "ann"}
+    if way == "keywords":
+        call("capture_feedback", **fields)
+    elif way == "argument":
+        call("capture_feedback", fields)
+    else:
+        call("capture_routing_decision", {"task_data": fields, "complexity_score": 999})
+    payload = refusal().payload
+    assert len(payload) <= MAX_PAYLOAD_CHARACTERS
+    assert '"user_id": "maria"' in payload
+    assert way == "task data" or '"user_id": "ann"' in payload
+
+
+class NoTruth(str):
+    """A column of a host's query: it compares to no truth."""
+
+    __slots__ = ()
+
+    def __lt__(self, _: object) -> bool:
+        raise TypeError("no order")
+
+    def endswith(self, *_: object) -> bool:
+        raise TypeError("no text")
+
+
+class HashedOnce:
+    """A key whose second hash fails."""
+
+    left = 1
+
+    def __hash__(self) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise TypeError("no more")
+        return 7
+
+
+def test_odd_keys_are_refused_with_what_can_be_told_of_them(call, refusal):
+    odd: dict[Any, Any] = {NoTruth("user_id"): "maria", HashedOnce(): 1, 5: 2, "rating": 9}
+    odd["metadata"] = odd
+    assert call("capture_feedback", odd) is None
+    assert "maria" in refusal().payload
+
+
+def test_a_refusal_of_very_many_fields_keeps_their_order(call, refusal):
+    many = {f"name {number}": number for number in range(2_000)} | {"task_id": str(TASK)}
+    assert call("capture_feedback", many) is None
+    assert refusal().payload.startswith('{"name 0": 0, "name 1": 1, ')
+
+
 def test_an_event_beyond_the_line_limit_is_refused_and_its_payload_cut(call, refusal):
     values = {"error": "x" * 8000, "metadata": {"a": ["x" * 8000] * 32}}
     assert call("capture_routing_outcome", task_id=TASK, success=True, **values) is None

@@ -212,7 +212,9 @@ def test_what_any_backup_knows_of_erasures_is_in_force_after_a_restore(
     assert newer.path.exists()
 
 
-@pytest.mark.parametrize("way", ["reset", "down to 1", "restored, down to 1 and up"])
+@pytest.mark.parametrize(
+    "way", ["reset", "down to 1", "down to 1, reset", "restored, down to 1 and up"]
+)
 def test_no_change_of_schema_forgets_an_erasure(home, spool, staging, way):
     said = {"task_id": UUID(int=7), "metadata": {"user_id": "maria"}}
     spool.write("a.jsonl", RoutingOutcome(**said, success=True))
@@ -226,6 +228,9 @@ def test_no_change_of_schema_forgets_an_erasure(home, spool, staging, way):
         reset(home)
     elif way == "down to 1":
         migrate_down(home, 1)
+    elif way == "down to 1, reset":
+        migrate_down(home, 1)
+        reset(home)
     else:
         restore(home, older.path)
         migrate_down(home, 1)
@@ -338,9 +343,29 @@ def test_copies_that_were_killed_are_cleared_away(home, spool, pool, tmp_path, h
         folder.mkdir(parents=True)
         (folder / "staging.duckdb").write_bytes(b"half")
         os.utime(folder, (time.time() - hours * 3600,) * 2)
+    theirs = tmp_path / ".staging-env"
+    theirs.mkdir()
+    os.utime(theirs, (time.time() - hours * 3600,) * 2)
     backup(home)
     backup(home, tmp_path)
-    assert [folder.exists() for folder in left] == [False, is_left]
+    assert [folder.exists() for folder in (*left, theirs)] == [False, is_left, True]
+
+
+def test_the_homes_own_folder_may_be_named_as_it_is_seen_from_here(home, spool, pool, monkeypatch):
+    spool.write("a.jsonl", pool(1))
+    monkeypatch.chdir(home.root.parent)
+    made = backup(home, Path(home.root.name) / "backups")
+    assert made.path.parent == home.backups
+
+
+def test_a_replaced_file_that_stays_is_no_second_name_of_it(home, saved, monkeypatch):
+    def fail(path: Path, target: Path) -> Path:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        restore(home)
+    assert home.staging.stat().st_nlink == 1
 
 
 @pytest.mark.parametrize("where", ["spool", "published/mine", "."])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -20,6 +21,7 @@ from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
     Feedback,
     InvalidEvent,
+    PoolCreated,
     RoutingDecision,
     RoutingOutcome,
     SolutionExtracted,
@@ -505,28 +507,90 @@ def test_a_log_that_was_put_aside_goes_too(home, spool, staging):
     assert not log.exists()
 
 
-def test_a_segment_that_may_not_be_written_is_tried_again(home, spool, staging, monkeypatch):
-    spool.write("a.jsonl", *events(GONE, SECRET))
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EMFILE])
+def test_a_segment_that_cannot_be_written_is_tried_again(home, spool, staging, monkeypatch, number):
+    review = {"metadata": {"reviewer": {"user_id": "maria"}}, "comment": f"{SECRET} 2", "rating": 9}
+    long = b'{"user_id":"maria","comment":"%s 3' % SECRET.encode() + b"!" * 300_000 + b'"}'
+    spool.write("a.jsonl", *events(GONE, f"{SECRET} 1"), json.dumps(review).encode(), long)
     staging.load()
-    spool.write("b.jsonl", TaskErased.of(GONE))
-
+    request_erasure(home, tasks=[str(GONE)], users=["maria"])
     opened = os.open
 
     def refuse(path: Any, flags: int, *more: Any) -> int:
         if str(path).endswith("a.jsonl") and flags & os.O_RDWR:
-            raise PermissionError(13, "Permission denied")
+            raise OSError(number, "not now")
         return opened(path, flags, *more)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refuse)
         load(home)
-    assert SECRET in (home.spool / "a.jsonl").read_text()
-    assert staging.query("select is_applied from ledger.erasures") == [(False,)]
+    assert (home.spool / "a.jsonl").read_text().count(SECRET) == 5
+    assert set(staging.query("select is_applied from ledger.erasures")) == {(False,)}
+    assert staging.query("select count(*) from raw.routing_decision") == [(0,)]
 
     staging.load()
 
-    assert SECRET not in (home.spool / "a.jsonl").read_text()
+    assert SECRET not in everything_in(home)
+    assert set(staging.query("select is_applied from ledger.erasures")) == {(True,)}
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ELOOP])
+def test_a_segment_that_is_none_any_more_is_not_waited_for(
+    home, spool, staging, monkeypatch, number
+):
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    staging.load()
+    request_erasure(home, tasks=[str(GONE)])
+    opened = os.open
+
+    def refuse(path: Any, flags: int, *more: Any) -> int:
+        if str(path).endswith("a.jsonl") and flags & os.O_RDWR:
+            raise OSError(number, "no segment")
+        return opened(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    staging.load()
     assert staging.query("select is_applied from ledger.erasures") == [(True,)]
+
+
+@pytest.mark.parametrize(
+    "said", [42, -1, 2**63, 2**70, 4.5, True, None, "", " x ", "Maria", ["maria"], {"is": "maria"}]
+)
+def test_a_row_and_its_line_are_about_the_same_user(home, staging, said):
+    with Telemetry(home.root, strict=True) as telemetry:
+        telemetry.capture_routing_outcome_sync(
+            task_id=str(KEPT), success=True, metadata={"user_id": said, "note": SECRET}
+        )
+    staging.load()
+    named = json.dumps(said) if not isinstance(said, str) else said
+    users = [user for user in (named, "maria", "x") if user.strip()]
+    request_erasure(home, users=users)
+    staging.load()
+    is_row_left = staging.query("select count(*) from raw.routing_outcome") == [(1,)]
+    is_line_left = any(SECRET in path.read_text() for path in home.spool.iterdir())
+    assert is_row_left is is_line_left
+    assert is_row_left is (said in ("", None, ["maria"], {"is": "maria"}))
+
+
+def test_a_pool_goes_with_the_hosts_own_reference_in_its_metadata(home, staging):
+    with Telemetry(home.root, strict=True) as telemetry:
+        telemetry.capture_sync(
+            PoolCreated(pool_id="p", metadata={"task_id": "TICKET-7", "n": SECRET})
+        )
+    staging.load()
+    assert SECRET in everything_in(home)
+    assert request_erasure(home, tasks=["TICKET-7"]) == 1
+    staging.load()
+    assert SECRET not in everything_in(home)
+
+
+def test_what_only_a_reason_says_goes_too(home, spool, staging):
+    line = InvalidEvent(claimed_type="feedback", reason="KeyError: 'maria'", payload="{}")
+    spool.write("a.jsonl", line)
+    staging.load()
+    request_erasure(home, users=["maria"])
+    staging.load()
+    assert "maria" not in everything_in(home)
 
 
 def test_a_line_longer_than_any_event_is_blanked_in_pieces(home, spool, staging):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 
 from orb_learning._types import task_uuid
 from orb_learning.events import Feedback, InvalidEvent, RoutingOutcome, SolutionExtracted
-from orb_learning.staging._naming import named_by
+from orb_learning.staging._naming import named_by_event, named_by_refused
 
 TASK = UUID("9d3a1c52-4f9b-4a9e-8f7e-0c5d4e2b1a00")
 OTHER = UUID("11111111-2222-4333-8444-555555555555")
+
+
+def named_by(line: bytes, *, is_refused: bool) -> set[tuple[str, str]]:
+    return set(named_by_refused(line) if is_refused else named_by_event(line))
 
 
 def users_of(line: bytes, *, is_refused: bool = False) -> set[str]:
@@ -36,7 +40,7 @@ def refused(payload: Any, reason: str = "rating: too high") -> bytes:
 
 def test_an_event_is_about_its_task_and_its_user():
     line = outcome(metadata={"user_id": "maria"})
-    assert set(named_by(line, is_refused=False)) == {("task", str(OTHER)), ("user", "maria")}
+    assert named_by(line, is_refused=False) == {("task", str(OTHER)), ("user", "maria")}
     said = Feedback(task_id=TASK, feedback_type="accepted", user_id='ann "a" o\'hara', comment="é")
     assert users_of(said.to_line()) == {'ann "a" o\'hara'}
     assert tasks_of(said.to_line()) == {str(TASK)}
@@ -50,11 +54,14 @@ def test_an_event_is_about_its_task_and_its_user():
         {"reviewer": {"user_id": "maria"}},
         {"note": f"a redo of {TASK} for maria"},
         {"maria": "user_id"},
+        {"user_id": ["maria"]},
+        {"user_id": {"is": "maria"}},
+        {"user_id": None},
     ],
 )
 def test_an_event_is_about_nobody_whom_it_only_mentions(metadata):
     line = outcome(metadata=metadata)
-    assert set(named_by(line, is_refused=False)) == {("task", str(OTHER))}
+    assert named_by(line, is_refused=False) == {("task", str(OTHER))}
 
 
 @pytest.mark.parametrize(("user", "text"), [(42, "42"), (4.5, "4.5"), (True, "true")])
@@ -81,7 +88,7 @@ def test_a_foreign_writers_spaces_hide_nobody():
 
 def test_an_event_behind_a_fragment_is_about_its_own_subjects():
     line = b'{"event_id":"0199c3' + outcome(metadata={"user_id": "maria"})
-    assert set(named_by(line, is_refused=False)) == {("task", str(OTHER)), ("user", "maria")}
+    assert named_by(line, is_refused=False) == {("task", str(OTHER)), ("user", "maria")}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,10 @@ def test_an_event_behind_a_fragment_is_about_its_own_subjects():
         "{'task_id': 'TICKET-7', 'user_id': 'maria', 'comment': 'cut of",
         "task_id=TICKET-7, user_id=maria",
         json.dumps({"user_id": "maria", "task_id": "TICKET-7", "comment": "x" * 99})[:60],
+        json.dumps('{"user_id":"maria","task_id":"TICKET-7","comment":"a line cut of'),
+        json.dumps("Review(user_id='maria', task='TICKET-7')"),
+        {"given": "Review(user_id='maria', task='TICKET-7')", "rating": 9},
+        {"id": "TICKET-7", "user_id": "maria"},
     ],
 )
 def test_a_refusal_is_about_those_it_names_by_their_names(payload):
@@ -116,7 +127,8 @@ def test_both_of_two_equal_keys_count():
     [
         b'{"event_id":"0199c3{"event_id":"x","user_id":"okta:1234","rating":9}',
         b'{"user_id":"okta:1234","comment":"torn he',
-        b"said by okta:1234, it seems"[:0] + b"'okta:1234' said so",
+        b"said by okta:1234, it seems",
+        b"'okta:1234' said so",
         b'"{\\"user_id\\":\\"okta:1234\\"," torn',
     ],
 )
@@ -134,9 +146,28 @@ def test_a_uuid_is_found_anywhere_in_what_was_refused():
         assert str(TASK) in tasks_of(line, is_refused=True)
 
 
-@pytest.mark.parametrize("line", [b"[]", b"\xff", b"", b'"\\ud800"', b'{"task_id":" "}'])
-def test_what_says_nothing_is_about_nobody(line):
-    assert tasks_of(line, is_refused=True) <= {str(task_uuid("\ufffd"))}
+@pytest.mark.parametrize(
+    "line", [b"[]", b"", b"{}", b'{"task_id":" "}', b'{"user_id":""}', b"7 of"]
+)
+def test_what_names_nobody_is_about_nobody(line):
+    assert named_by(line, is_refused=True) == named_by(line, is_refused=False) == set()
+
+
+@pytest.mark.parametrize("name", ["o'hara", 'ann "a"', 'ann "a" o\'hara'])
+def test_quotes_within_an_id_do_not_hide_it_in_what_is_torn(name):
+    torn = json.dumps({"user_id": name, "comment": "torn he"})[:-4].encode()
+    assert name in users_of(torn, is_refused=True)
+
+
+def test_any_value_of_a_row_that_an_import_refused_may_be_an_id():
+    row = json.dumps({"ticket": "TICKET-7", "agent": "maria", "_more": ["7"], "note": None})
+    named = set(named_by_refused(row.encode(), is_imported=True))
+    assert {("task", str(task_uuid("TICKET-7"))), ("user", "maria"), ("user", "7")} <= named
+    wrapped = InvalidEvent(
+        event_id=uuid5(TASK, "row"), claimed_type="execution_recorded", reason="x", payload=row
+    )
+    assert named <= set(named_by_event(wrapped.to_line()))
+    assert ("user", "maria") not in set(named_by_refused(row.encode()))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +177,6 @@ def test_what_says_nothing_is_about_nobody(line):
 )
 def test_a_hostile_text_takes_time_in_proportion(text):
     started = time.process_time()
-    assert len(list(named_by(text.encode(), is_refused=True))) < 200_000
-    list(named_by(refused(text), is_refused=True))
+    named_by(text.encode(), is_refused=True)
+    named_by(refused(text), is_refused=False)
     assert time.process_time() - started < 2.0

@@ -228,6 +228,9 @@ def test_what_is_erased_is_in_no_file_but_the_backups_made_before(home, telemetr
 def test_a_file_that_this_user_may_not_open_is_not_called_damaged(home, spool, pool, monkeypatch):
     spool.write("a.jsonl", pool(1))
     load(home)
+    log = home.staging.with_name("staging.duckdb.wal")
+    log.write_bytes(b"what a crash left")
     monkeypatch.setattr(os, "access", lambda path, _: path != home.staging)
     with pytest.raises(HomeError, match=r"its mode or owner keeps this user out$"):
         load(home)
+    assert log.exists()
