@@ -283,8 +283,8 @@ MUTANTS = (
     Mutant(
         "an event that only mentions somebody is blanked",
         NAMING,
-        "    if not is_refused and isinstance(kind, str) and kind in EVENT_TYPES:\n",
-        "    if not is_refused and isinstance(kind, str) and kind in ():\n",
+        "    if isinstance(kind, str) and kind in EVENT_TYPES:\n",
+        "    if isinstance(kind, str) and kind in ():\n",
         (*ERASURE_TESTS, "-k", "mentions"),
     ),
     Mutant(
@@ -295,9 +295,16 @@ MUTANTS = (
         (*ERASURE_TESTS, "-k", "wherever"),
     ),
     Mutant(
+        "the places in a segment that cannot be written are forgotten",
+        ERASURE,
+        "    ids = [identity for name in doomed.keys() - left for",
+        "    ids = [identity for name in doomed.keys() for",
+        (*ERASURE_TESTS, "-k", "tried_again"),
+    ),
+    Mutant(
         "a reset forgets what was erased",
         "ingest/orb_learning/staging/_schema.py",
-        "            tell_again(home, erased)\n",
+        "        tell_again(home, erased)\n",
         "",
         ("tests/python/staging/test_backup.py", "-k", "forgets"),
     ),
