@@ -55,7 +55,7 @@ def cold(wanted: Wanted) -> list[str]:
         ours, project = folder / "ours", Path(__file__).parents[1]
         times: dict[str, list[float]] = {"an empty project": [], "this one, 1,000 new events": []}
         for number in range(TURNS + 1):  # the first of each parses
-            capture(ours, 1, 1_000, 0, seed=number)
+            capture(ours, 1_000, 0, seed=number)
             taken = (cold_run(empty, empty), cold_run(project, ours))
             if number:
                 for found, seconds in zip(times.values(), taken, strict=True):

@@ -34,18 +34,18 @@ CASES = {
 }
 
 
-def measured_steady(root: Path, executions: int, indexes: bool) -> dict[str, Measured]:
+def measured_steady(root: Path, indexes: bool) -> dict[str, Measured]:
     """Refresh a warm home again and again."""
     warm = Warm(root, indexes=indexes)
     before = current(Home(root)).load_id  # an earlier run may have captured into this history
     for number in range(4):  # parses, and makes as many publications as are kept
-        capture(root, executions, 100, 0, seed=f"{before} {number}")
+        capture(root, 100, 0, seed=f"{before} {number}")
         warm.run()
     found = {}
     for case, (new, late) in CASES.items():
         found[case] = Measured()
         for number in range(TURNS):
-            capture(root, executions, new, late, seed=f"{before} {case} {number}")
+            capture(root, new, late, seed=f"{before} {case} {number}")
             with peak_of(found[case]):
                 found[case].turns.append(warm.run())
     return found
@@ -56,7 +56,7 @@ def steady(wanted: Wanted) -> list[str]:
     rows = []
     for size in wanted.sizes:
         root = wanted.history(size, TEXTS)
-        found = alone(measured_steady, root, size, wanted.indexes)
+        found = alone(measured_steady, root, wanted.indexes)
         for case, measured in found.items():
             turns = measured.turns
             rows.append(
@@ -128,7 +128,7 @@ def measured_growth(root: Path, refreshes: int) -> list[tuple[str, int, int]]:
 
     warm = Warm(root, indexes=False)
     for number in range(refreshes):
-        capture(root, 100_000, 80, 20, seed=number)
+        capture(root, 80, 20, seed=number)
         warm.run()
     sizes = {
         name: (root / name).stat().st_size

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 from history import UNTIL, some_repo
 from report import seeded
 
@@ -106,15 +107,14 @@ def peak_of(measured: Measured) -> Iterator[None]:
             measured.peak = max(measured.peak, int(line.split()[1]) * 1024)
 
 
-def capture(root: Path, executions: int, new: int, late: int, seed: int | str) -> None:
+def capture(root: Path, new: int, late: int, seed: int | str) -> None:
     """Capture events: of new executions on the last day, and late or correcting ones.
 
     Args:
         root: the home.
-        executions: how long its history is.
         new: how many of new executions, each a decision and an outcome.
-        late: how many that come late, spread over 30 days: half of them of new executions of old
-            days, half of them another outcome of an execution that the history has.
+        late: how many that come late, spread over 30 days: half of them of new executions of those
+            days, half of them another outcome of an execution that the history has of them.
         seed: other seeds make other events.
     """
     from orb_learning import Telemetry
@@ -159,12 +159,20 @@ def capture(root: Path, executions: int, new: int, late: int, seed: int | str) -
             task = UUID(int=chance.getrandbits(128), version=4)
             decide(task, at)
             end(task, at + timedelta(seconds=30))
-        for _ in range(late // 2):
-            end(known_task(chance.randrange(executions)), AS_OF)
+        for task in known_tasks(root, late // 2, str(seed)):
+            end(task, AS_OF)
 
 
-def known_task(number: int) -> UUID:
-    """Return the task of one of a history's executions."""
-    import hashlib
-
-    return UUID(hashlib.md5(f"task {number}".encode(), usedforsecurity=False).hexdigest())
+def known_tasks(root: Path, count: int, seed: str) -> list[UUID]:
+    """Return so many tasks of a history's last 30 days, others for another seed."""
+    if not count:
+        return []
+    with duckdb.connect(str(root / "learning.db"), read_only=True) as published:
+        return [
+            task
+            for (task,) in published.execute(
+                "select task_id from executions where timestamp >= $1 and parent_task_id is null"
+                " order by hash(task_id, $2) limit $3",
+                [(NEW_DAY - timedelta(days=30)).replace(tzinfo=None), seed, count],
+            ).fetchall()
+        ]
