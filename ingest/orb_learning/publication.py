@@ -113,6 +113,7 @@ def publish(
         erased_by = _newest_erasure(warehouse)
         standing = _standing(warehouse, home, wanted)
         if standing:
+            _link(home)
             _prune(home, standing, erased_by)
             return standing
         made = _caught_up(warehouse, home, making, wanted, erased_by)
@@ -365,12 +366,17 @@ def _refuse_foreign_files(home: Home) -> None:
             raise HomeError(f"{link} is not the link that publishing makes; move it away")
 
 
-def _swap(home: Home, identity: str) -> None:
-    # The fixed link first: made for the first publication, it leads nowhere until the swap, and a
-    # kill in between leaves nothing that is published in one place and not in the other.
+def _link(home: Home) -> None:
+    """Make the fixed link that readers know, where it is gone or leads elsewhere."""
     target = home.current.relative_to(home.root) / DATABASE
     if not home.learning_db.is_symlink() or home.learning_db.readlink() != target:
         _replace_link(home.learning_db, target)
+
+
+def _swap(home: Home, identity: str) -> None:
+    # The fixed link first: made for the first publication, it leads nowhere until the swap, and a
+    # kill in between leaves nothing that is published in one place and not in the other.
+    _link(home)
     _replace_link(home.current, identity)
     crash_point("publish.current")
     sync(home.published)

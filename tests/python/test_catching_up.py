@@ -215,6 +215,17 @@ def test_where_nothing_changed_nothing_is_published(built):
     assert built.home.current.lstat().st_mtime_ns > seen, "it was seen to be up to date"
 
 
+@pytest.mark.parametrize("how", ["gone", "leads elsewhere"])
+def test_a_link_that_readers_lost_is_made_again_though_nothing_changed(built, how):
+    made = current(built.home)
+    target = built.home.learning_db.readlink()
+    built.home.learning_db.unlink()
+    if how == "leads elsewhere":
+        built.home.learning_db.symlink_to("nowhere")
+    assert built.publish() == made
+    assert built.home.learning_db.readlink() == target
+
+
 def test_another_day_is_published_though_nothing_changed(built):
     before = current(built.home)
     assert built.publish("2026-03-01T23:59:59+00:00") == before
