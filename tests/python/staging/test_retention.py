@@ -157,7 +157,7 @@ def test_days_are_at_most_a_thousand_years(home, name, days):
 @pytest.mark.parametrize(("days", "left"), [(80, [UUID(int=1)]), (100, [])])
 def test_a_task_of_which_a_line_may_yet_be_replayed_stays_whole(home, spool, staging, days, left):
     spool.write("a.jsonl", decided(1, days_ago(100)), decided(2, days_ago(100)))
-    outcome = {"event_type": "routing_outcome", "task_id": str(UUID(int=1)), "new_field": 1}
+    outcome = {"event_type": "routing_outcome", "task_id": str(UUID(int=1)), "user_id": "maria"}
     spool.write("b.jsonl", json.dumps(outcome).encode())
     load(home)
     with duckdb.connect(str(home.staging)) as connection:
