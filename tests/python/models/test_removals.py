@@ -8,7 +8,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from orb_learning.errors import RefreshError
+from orb_learning.errors import ProjectError, RefreshError
 from orb_learning.events import Event, Feedback, RoutingDecision, RoutingOutcome
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
@@ -150,6 +150,15 @@ def test_a_warm_process_makes_views_and_artifacts_once_for_each_warehouse(wareho
 
     warehouse.home.warehouse.unlink()
     assert is_whole()
-    with pytest.raises(RefreshError, match="as_of must be a date"):
+    assert not is_whole()
+    with pytest.raises(ProjectError, match="as_of must be a date"):
         refresher.refresh(as_of="tomorrow", with_tests=False)
+    assert not is_whole(), "nothing was run"
+    aside = warehouse.home.staging.rename(warehouse.home.root / "aside")
+    warehouse.home.staging.mkdir()
+    with pytest.raises(RefreshError):
+        refresher.refresh(as_of="2026-06-15", with_tests=False)
+    warehouse.home.staging.rmdir()
+    aside.rename(warehouse.home.staging)
+    assert is_whole(), "what a failed run left is made anew"
     assert published(warehouse, "select count(*) from tasks") == [(4,)]
