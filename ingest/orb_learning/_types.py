@@ -121,7 +121,12 @@ def uuid_text_differs(reference: object, task_id: uuid.UUID) -> bool:
         return True
 
 
-def _to_utc(value: datetime) -> datetime:
+def to_utc(value: datetime) -> datetime:
+    """Return an aware time in UTC.
+
+    Raises:
+        ValueError: it is not between 1970 and 2200.
+    """
     try:
         value = value.astimezone(UTC)
     except OverflowError:
@@ -192,7 +197,7 @@ def _fits_a_line(value: object) -> object:
 Text = Annotated[str, StringConstraints(min_length=1)]
 OptionalText = Annotated[str | None, _BlankIsNone()]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Time = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+Time = Annotated[AwareDatetime, AfterValidator(to_utc)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

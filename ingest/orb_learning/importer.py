@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from orb_learning._types import NAMESPACE
 from orb_learning.capture import Telemetry
 from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
-from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, cut_payload
+from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, ids_first
 from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import ImportFileError, InvalidEventError, SpoolWriteError
 from orb_learning.events import ExecutionRecorded, InvalidEvent, describe
@@ -240,12 +240,14 @@ def _moment(given: object, assume_utc: bool) -> object:
 
 def _refusal(shown: object, reason: str) -> InvalidEvent:
     given = json_value(shown)
-    spelled = json.dumps(given, sort_keys=True, ensure_ascii=False)
+    payload = spelled = json.dumps(given, sort_keys=True, ensure_ascii=False)
+    if len(spelled) > MAX_PAYLOAD_CHARACTERS:
+        payload = json.dumps(ids_first(given), ensure_ascii=False)
     return InvalidEvent(
         event_id=uuid5(NAMESPACE, spelled),
         claimed_type=ExecutionRecorded.type_name,
         reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
-        payload=cut_payload(given, sort_keys=True),
+        payload=payload[:MAX_PAYLOAD_CHARACTERS],
     )
 
 

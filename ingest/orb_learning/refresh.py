@@ -5,15 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orb_learning._types import to_utc
 from orb_learning.errors import ProjectError, RefreshError
 from orb_learning.home import HOME_VARIABLE, Home
 from orb_learning.project import locate_project
@@ -41,11 +41,6 @@ class RefreshReport:
     publication: Publication
     warnings: list[str]
     seconds: float
-
-
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?(Z|[+]00:00)?"
-)
 
 
 class Refresher:
@@ -79,7 +74,8 @@ class Refresher:
         """Load, build all models, test them, and publish.
 
         Args:
-            as_of: the moment all windows end, a date or a UTC time; default now.
+            as_of: the moment all windows end: an ISO 8601 date or time, UTC unless it says
+                otherwise; default now.
             full_refresh: build every table from scratch.
             quiet: keep dbt's own log lines off the terminal.
             with_tests: run the data tests too, and publish only if they pass; without them this
@@ -203,17 +199,16 @@ def _why(outcome: Any) -> str:
 
 
 def _moment(as_of: str) -> str:
-    """Return what the macro `as_of_moment` takes, or refuse it before anything is loaded."""
-    text = as_of.replace("T", " ")
+    """Return a moment as the macro `as_of_moment` takes it; refuse it before anything is loaded."""
     try:
-        if _MOMENT.fullmatch(text) and datetime.fromisoformat(text.removesuffix("Z")).year >= 1970:
-            return as_of
-    except ValueError:
-        pass
-    raise ProjectError(
-        "as_of must be a date or a UTC time, like 2026-06-15 or 2026-06-15T12:00:00, not "
-        + repr(as_of)
-    )
+        given = datetime.fromisoformat(as_of)
+        moment = to_utc(given if given.tzinfo else given.replace(tzinfo=UTC))
+    except ValueError as error:
+        raise ProjectError(
+            "as_of must be a date or a time between 1970 and 2200, like 2026-06-15 or "
+            f"2026-06-15T12:00:00, not {as_of!r}"
+        ) from error
+    return moment.replace(tzinfo=None).isoformat()
 
 
 def _inode(path: Path) -> int | None:

@@ -115,26 +115,8 @@ def refusal(
     return InvalidEvent(
         claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
         reason=said[:MAX_REASON_CHARACTERS],
-        payload=cut_payload(masker.value(nearest)),
+        payload=json.dumps(masker.value(nearest), ensure_ascii=False)[:MAX_PAYLOAD_CHARACTERS],
     )
-
-
-def cut_payload(given: object, *, sort_keys: bool = False) -> str:
-    """Return a JSON value as text that fits a line: of too long a one its short items come first.
-
-    So the ids stay, by which it can be found again.
-    """
-    text = json.dumps(given, sort_keys=sort_keys, ensure_ascii=False)
-    if len(text) > MAX_PAYLOAD_CHARACTERS:
-        text = json.dumps(_short_first(given), ensure_ascii=False)
-    return text[:MAX_PAYLOAD_CHARACTERS]
-
-
-def _short_first(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    items = [(key, _short_first(item)) for key, item in value.items()]
-    return dict(sorted(items, key=lambda pair: len(json.dumps(pair[1]))))
 
 
 def reason_of(error: Exception) -> str:
@@ -163,14 +145,17 @@ def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[ob
 
 
 def _payload(given: object, fields: dict[str, Any]) -> object:
-    given, fields = _ids_first(given), _ids_first(fields)
+    given, fields = ids_first(given), ids_first(fields)
     if given is None:
         return fields
     return {"given": given, **fields} if fields else given
 
 
-def _ids_first(fields: Any, *, is_outer: bool = True) -> Any:
-    """Return fields with ids first and long texts last: what follows those may be cut off."""
+def ids_first(fields: Any, *, is_outer: bool = True) -> Any:
+    """Return fields with ids first and long texts last: what follows may be cut off.
+
+    So what is refused can be found again by whom it is about.
+    """
     if type(fields) is not dict or len(fields) > _MAX_SORTED:
         return fields
 
@@ -184,5 +169,5 @@ def _ids_first(fields: Any, *, is_outer: bool = True) -> Any:
     except Exception:  # a host's own keys may do anything
         return fields
     if is_outer:
-        return {name: _ids_first(item, is_outer=False) for name, item in sorted_fields.items()}
+        return {name: ids_first(item, is_outer=False) for name, item in sorted_fields.items()}
     return sorted_fields

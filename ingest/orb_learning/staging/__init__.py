@@ -3,7 +3,6 @@
 from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
-from orb_learning.staging._erasure import request_erasure
 from orb_learning.staging._file import open_staging, open_staging_file, settle_warehouse
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
@@ -23,6 +22,7 @@ from orb_learning.staging._quarantine import (
 )
 from orb_learning.staging._retention import PruneReport, prune
 from orb_learning.staging._schema import MigrationReport, migrate_down, migrate_up, reset
+from orb_learning.staging._tombstones import request_erasure
 
 __all__ = [
     "LOADER_COLUMNS",

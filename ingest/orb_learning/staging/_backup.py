@@ -18,15 +18,15 @@ from orb_learning._types import utc_now
 from orb_learning.errors import BusyError, HomeError, OrbLearningError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
-from orb_learning.staging._erasure import (
+from orb_learning.staging._erasure import erase_all_rows
+from orb_learning.staging._file import Contents, copy_database, drop_warehouse, faults, verify
+from orb_learning.staging._loader import load
+from orb_learning.staging._tombstones import (
     Erased,
-    erase_all_rows,
     erased_subjects,
     tell_again,
     without_tombstone,
 )
-from orb_learning.staging._file import Contents, copy_database, drop_warehouse, faults, verify
-from orb_learning.staging._loader import load
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,0 +1,75 @@
+"""Blanking the lines of segments in place, while their writers append behind them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from orb_learning.capture._spool import MAX_LINE_BYTES
+from orb_learning.staging._lines import ERASED
+
+_BLOCK = 1024 * 1024
+_NO_SEGMENT = (errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""Of a file that is gone, or that is no segment of ours any more."""
+
+Place = tuple[int, int]
+"""Where a line begins, and its length with its end."""
+
+logger = logging.getLogger("orb_learning.staging")
+
+
+def blank_segment(
+    path: Path, read_to: int, known: Sequence[Place], is_doomed: Callable[[bytes], bool]
+) -> bool:
+    """Blank lines of a segment; return whether a later load need not try again.
+
+    Args:
+        path: the segment.
+        read_to: how many of its bytes are loaded; what follows is left as it is.
+        known: places to blank in any case.
+        is_doomed: tells of a line that any event may have whether to blank it too.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        logger.warning("cannot erase from segment %s: %s", path.name, error.strerror)
+        return error.errno in _NO_SEGMENT
+    try:
+        places = [*known, *_places(fd, read_to, is_doomed)]
+        for offset, length in places:
+            _overwrite(fd, offset, length)
+        if places:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+def _places(fd: int, read_to: int, is_doomed: Callable[[bytes], bool]) -> list[Place]:
+    places = []
+    offset = 0
+    is_whole = True
+    with os.fdopen(os.dup(fd), "rb") as file:
+        while part := file.readline(min(read_to - offset, MAX_LINE_BYTES + 1)):
+            # A line longer than any event stands in quarantine, with its place.
+            is_event = is_whole and len(part) <= MAX_LINE_BYTES
+            if is_event and is_doomed(part):
+                places.append((offset, len(part)))
+            is_whole = part.endswith(b"\n")
+            offset += len(part)
+    return places
+
+
+def _overwrite(fd: int, offset: int, length: int) -> None:
+    # The same length, so that every position in the ledger stays true; a writer that has the
+    # segment open appends behind it.
+    end = offset + length
+    if os.pread(fd, 1, end - 1) == b"\n":
+        end -= 1
+    end = min(end, os.fstat(fd).st_size)
+    os.pwrite(fd, ERASED[: max(end - offset, 0)], offset)
+    for start in range(offset + len(ERASED), end, _BLOCK):
+        os.pwrite(fd, b" " * min(_BLOCK, end - start), start)
