@@ -1,32 +1,48 @@
 {#-
-    A total over the model equals the number of executions, in the last `window_days` days where
-    given.
+    A total over the model equals the number of executions. With `window_days` the model holds the
+    days of a window, and the two are compared day by day: no day of the window may be missing, and
+    a day that has left it since the model was built must still be whole.
 
         data_tests:
           - total_matches_fact: {arguments: {total: 'sum(total_tasks)', window_days: 7}}
 -#}
 {% test total_matches_fact(model, total, window_days=none) %}
-    with built as (
+    {%- set day = 'cast(null as date)' if window_days is none else 'date' -%}
+    with counted as (
 
-        select coalesce({{ total }}, 0) as total
+        select
+            {{ day }} as day,
+            {{ total }} as built_total,
+            0 as fact_total
         from {{ model }}
+        group by 1
+
+        union all
+
+        select
+            {{ day }} as day,
+            0 as built_total,
+            count(*) as fact_total
+        from {{ ref('executions') }}
+        group by 1
 
     ),
 
-    fact as (
+    days as (
 
-        select count(*) as total
-        from {{ ref('executions') }}
-        {% if window_days is not none %}
-        where {{ within_window('date', window_days) }}
-        {% endif %}
+        select
+            day,
+            sum(built_total) as built_total,
+            sum(fact_total) as fact_total
+        from counted
+        group by day
 
     )
 
-    select
-        built.total as built_total,
-        fact.total as fact_total
-    from built
-    cross join fact
-    where built.total != fact.total
+    select *
+    from days
+    where built_total != fact_total
+    {%- if window_days is not none %}
+        and (built_total > 0 or {{ within_window('day', window_days) }})
+    {%- endif %}
 {% endtest %}

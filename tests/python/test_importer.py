@@ -26,7 +26,7 @@ from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import ImportFileError, SpoolWriteError
 from orb_learning.events import ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
-from orb_learning.importer import FieldMap, ImportReport, import_files
+from orb_learning.importer import MAX_PAYLOAD_CHARACTERS, FieldMap, ImportReport, import_files
 from orb_learning.staging import LoadReport, load
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -152,6 +152,14 @@ def quarantine(home: Home) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(home.staging), read_only=True) as connection:
         query = "select claimed_type, reason, cast(line as varchar) from ledger.quarantine"
         return connection.execute(query).fetchall()
+
+
+def test_a_refused_row_that_is_cut_keeps_its_ids(imported):
+    row = {**ROW, "success": "perhaps", "task_description": "long " * 10_000, "user_id": "maria"}
+    (refused,) = imported(row)
+    assert len(refused.payload) <= MAX_PAYLOAD_CHARACTERS
+    assert '"user_id": "maria"' in refused.payload
+    assert ROW["task_id"] in refused.payload
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -15,7 +15,7 @@ from rich.table import Table
 out = Console(soft_wrap=True, markup=False, highlight=False)
 err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
-PIPE_WIDTH = 140
+PIPE_WIDTH = 160
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def blank_segment(
         path: the segment.
         read_to: how many of its bytes are loaded; what follows is left as it is.
         known: places to blank in any case.
-        is_doomed: tells of a line that any event may have whether to blank it too.
+        is_doomed: tells of a line, or of a part of a long one, whether to blank it too.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -50,17 +50,17 @@ def blank_segment(
 
 def _places(fd: int, read_to: int, is_doomed: Callable[[bytes], bool]) -> list[Place]:
     places = []
-    offset = 0
-    is_whole = True
+    begin = offset = 0
+    is_found = False
     with os.fdopen(os.dup(fd), "rb") as file:
-        while part := file.readline(min(read_to - offset, MAX_LINE_BYTES + 1)):
-            # A line longer than any event stands in quarantine, with its place.
-            is_event = is_whole and len(part) <= MAX_LINE_BYTES
-            if is_event and is_doomed(part):
-                places.append((offset, len(part)))
-            is_whole = part.endswith(b"\n")
+        # In parts, for a line that is longer than any event: such a one goes whole.
+        while part := file.readline(min(read_to - offset, MAX_LINE_BYTES)):
+            is_found = is_found or is_doomed(part)
             offset += len(part)
-    return places
+            if part.endswith(b"\n"):
+                places += [(begin, offset - begin)] if is_found else []
+                begin, is_found = offset, False
+    return [*places, (begin, offset - begin)] if is_found else places
 
 
 def _overwrite(fd: int, offset: int, length: int) -> None:

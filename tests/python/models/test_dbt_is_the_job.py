@@ -7,7 +7,9 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import pytest
@@ -24,6 +26,8 @@ from .warehouse import Warehouse
 
 DBT = Path(sys.executable).with_name("dbt")
 PROJECT = Path(__file__).parents[3]
+POOL_WINDOW = 7
+"""Days, the var `pool_window_days`: the shortest of the marts' windows."""
 
 
 @pytest.fixture
@@ -161,6 +165,60 @@ def test_other_commands_neither_load_nor_publish_and_need_nothing_to_exist(
     with pytest.raises(NotPublishedError):
         current(warehouse.home)
     assert load(warehouse.home).loaded == 2
+
+
+def statuses(warehouse: Warehouse, as_of: date) -> dict[str, str]:
+    """Run the data tests as of a day, and return what became of each, by its name."""
+    try:
+        results = warehouse.refresher.invoke(["test", "--vars", f"{{as_of: '{as_of}'}}"])
+    except RefreshError as error:
+        return {"failed": str(error)}
+    tests = [result for result in results if result.node.resource_type == "test"]
+    return {result.node.name: str(result.status) for result in tests}
+
+
+@pytest.fixture
+def day(warehouse: Warehouse) -> date:
+    """The day of two executions; the warehouse is built as of the last day of their pool's week."""
+    outcomes(warehouse.home, 2)
+    today = datetime.now(UTC).date()
+    warehouse.run(as_of=str(today + timedelta(days=POOL_WINDOW)))
+    with duckdb.connect(str(warehouse.home.warehouse), read_only=True) as built:
+        ((day,),) = built.execute("select distinct date from executions").fetchall()
+    return cast("date", day)
+
+
+def test_what_a_run_built_passes_the_tests_though_no_seed_is_loaded(
+    warehouse: Warehouse, day: date
+) -> None:
+    assert set(statuses(warehouse, day).values()) == {"pass"}
+    with duckdb.connect(str(warehouse.home.warehouse), read_only=True) as built:
+        found = built.execute("select count(*) from duckdb_tables() where table_name = 'tiers'")
+        assert found.fetchall() == [(0,)]
+
+
+def test_what_was_built_before_midnight_passes_the_tests_after(
+    warehouse: Warehouse, day: date
+) -> None:
+    assert set(statuses(warehouse, day + timedelta(days=POOL_WINDOW + 1)).values()) == {"pass"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete from tier_performance",
+        "update pool_performance set total_tasks = total_tasks + 1",
+        "delete from quality_trend",
+        "update tasks set attempts = attempts + 1",
+    ],
+)
+def test_a_mart_that_lost_a_day_or_counts_wrong_fails_its_test(
+    warehouse: Warehouse, day: date, damage: str
+) -> None:
+    with duckdb.connect(str(warehouse.home.warehouse)) as built:
+        built.execute(damage)
+    found = statuses(warehouse, day)
+    assert "total_matches_fact" in found["failed"]
 
 
 def test_the_files_are_free_again_after_a_failed_command(warehouse: Warehouse) -> None:

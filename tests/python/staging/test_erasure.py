@@ -411,7 +411,7 @@ def test_what_only_mentions_the_erased_stays_in_table_and_spool(home, spool, sta
     assert staging.query(count) == [(4,)], "they are loaded again from the spool"
 
 
-def test_a_short_id_takes_only_its_own_lines_out_of_quarantine(home, staging):
+def test_a_short_id_takes_only_its_own_lines_out_of_quarantine(home, spool, staging):
     with Telemetry(home.root) as telemetry:
         for number in range(5):
             telemetry.capture_feedback_sync(
@@ -420,11 +420,15 @@ def test_a_short_id_takes_only_its_own_lines_out_of_quarantine(home, staging):
         telemetry.capture_feedback_sync(task_id=str(KEPT), rating=9, comment="x", user_id="1")
     staging.load()
 
+    spool.write("bad.jsonl", b'{"schema_version":2,"attempt":1,"note":"1","user_id":"bob"}')
+    staging.load()
+
     request_erasure(home, users=["1"])
     staging.load()
 
     left = staging.query("select line from ledger.quarantine")
-    assert sorted(json.loads(line)["user_id"] for (line,) in left) == [f"u{n}" for n in range(5)]
+    users = sorted(json.loads(line)["user_id"] for (line,) in left)
+    assert users == ["bob", *(f"u{n}" for n in range(5))]
 
 
 def test_no_byte_of_what_was_in_quarantine_stays_in_the_staging_file(home, staging):
@@ -606,6 +610,27 @@ def test_a_line_longer_than_any_event_is_blanked_in_pieces(home, spool, staging)
     assert found[: len(long)].rstrip(b" ") == ERASED
     assert found[len(long) : len(long) + 1] == b"\n"
     assert found.count(b"other words") == 3
+
+
+def test_a_line_longer_than_any_event_goes_whole_for_what_its_end_says(home, spool, staging):
+    long = b'{"comment":"' + b"word " * 100_000 + b'maria"}'
+    path = spool.write("a.jsonl", long, *events(KEPT, "other words")[:2])
+    staging.load()
+    before = path.read_bytes()
+    request_erasure(home, users=["maria"])
+    staging.load()
+    assert path.read_bytes()[len(long) :] == before[len(long) :]
+    assert path.read_bytes()[: len(long)].rstrip(b" ") == ERASED
+
+
+def test_a_place_that_is_gone_makes_no_segment_longer(home, spool, staging):
+    path = spool.write("a.jsonl", *events(KEPT, "other words")[:1], b'{"user_id":"maria"}')
+    staging.load()
+    kept = path.read_bytes()[:200]
+    path.write_bytes(kept)
+    request_erasure(home, users=["maria"])
+    staging.load()
+    assert path.read_bytes() == kept
 
 
 @pytest.mark.parametrize(
