@@ -36,6 +36,10 @@ DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metad
 MEMORY_BYTES = 3_000_000_000
 """What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
 
+STORAGE_VERSION = "v1.4.0"
+"""The oldest DuckDB that can read a new warehouse or publication: an older one's form of text
+columns takes a third longer to write and more room."""
+
 DONE = {"success", "pass", "warn", "no-op"}
 
 logger = AdapterLogger("orb-learning")
@@ -58,6 +62,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         The lock is held for as long as this plugin lives, which is as long as dbt holds the files.
         """
         self._invocation = get_invocation_id()
+        config.setdefault("storage_compatibility_version", STORAGE_VERSION)
         try:
             self._home.acquire_lock()
             weakref.finalize(self, self._home.release_lock)

@@ -5,6 +5,8 @@
         task_key='task_id',
         changed_from='int_task_events',
         on_schema_change='fail',
+        pre_hook="{{ begin_full_build(ref('int_task_events')) }}",
+        post_hook="{{ finish_full_build() }}",
     )
 }}
 {%- set fields = task_event_fields() %}
@@ -14,27 +16,24 @@ with
 {% if not is_incremental() %}
 -- Most tasks have one event of each type at most, and no numbered attempt. They need no order of
 -- their events, and joining them takes a fraction of the time and memory.
-plain_tasks as (
+task_spans as (
 
     select
         task_id,
-        max(load_id) as load_id,
-        min(load_id) as first_load_id
-    from {{ ref('int_task_events') }}
-    group by task_id
-    having
-        count(*) = bit_count(bit_or(cast(power(2, source_rank) as integer)))
-        and count(attempt) = 0
+        load_id,
+        first_load_id,
+        is_plain
+    from {{ task_spans(ref('int_task_events')) }} as spans
 
 ),
 
 plain as (
 
     select
-        plain_tasks.task_id,
+        task_spans.task_id,
         1 as attempt,
-        plain_tasks.load_id,
-        plain_tasks.first_load_id,
+        task_spans.load_id,
+        task_spans.first_load_id,
         routing_decision.occurred_at as decided_at,
         pool_execution_start.occurred_at as started_at,
         case
@@ -50,13 +49,16 @@ plain as (
             {%- endfor -%}
         ) as {{ field }}{{ ',' if not loop.last }}
         {% endfor -%}
-    from plain_tasks
+    from task_spans
     {% for source in sources -%}
     left join {{ ref('int_task_events') }} as {{ source.event_type }}
         on
-            plain_tasks.task_id = {{ source.event_type }}.task_id
+            task_spans.task_id = {{ source.event_type }}.task_id
             and {{ source.event_type }}.event_type = '{{ source.event_type }}'
-    {% endfor %}
+            and {{ in_part(source.event_type ~ '.load_id') }}
+    {% endfor -%}
+    where task_spans.is_plain
+
 ),
 
 {% endif -%}
@@ -65,7 +67,8 @@ events as (
     select *
     from {{ ref('int_task_events') }}
     {% if not is_incremental() %}
-    where task_id not in (select task_id from plain_tasks)
+    where task_id in (select task_id from task_spans where not is_plain)
+        and {{ in_part('load_id') }}
     {% else %}
     -- Of a task that is known already the search begins with the load that first told of it, and
     -- whole rows are read only where the engine's zone maps allow one of the events.

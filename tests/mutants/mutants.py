@@ -28,6 +28,7 @@ PUBLICATION_TESTS = ("tests/python/test_publication.py",)
 DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
 ERASURE_TESTS = ("tests/python/staging/test_erasure.py",)
 LATE = ("tests/machine/test_late_events.py",)
+EQUALITY = ("tests/python/models/test_incremental_equals_full_refresh.py",)
 WINDOWS = ("tests/machine/test_windows.py",)
 MACHINE = ("tests/machine/test_machine.py", "-k", "recorded_statements")
 
@@ -240,10 +241,17 @@ MUTANTS = (
     ),
     Mutant(
         "a task with two events of one type is joined like a plain one",
-        "models/intermediate/int_attempts.sql",
+        "macros/engine/full_build.sql",
         "count(*) = bit_count(",
         "count(*) >= bit_count(",
         LATE,
+    ),
+    Mutant(
+        "a full build forgets the tasks whose events lie in several parts",
+        "macros/engine/full_build.sql",
+        "for share in range(shares)",
+        "for share in range(0)",
+        EQUALITY,
     ),
     Mutant(
         "an unknown cost counts as zero",

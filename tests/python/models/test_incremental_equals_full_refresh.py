@@ -85,11 +85,12 @@ def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
             incremental.run(*selected, as_of=as_of, pattern_min_uses=2)
         incremental.run(pattern_min_uses=2)
         built = incremental.tables()
-        incremental.run("--full-refresh", pattern_min_uses=2)
-        rebuilt = incremental.tables()
-        assert built.keys() == rebuilt.keys()
-        for name, rows in rebuilt.items():
-            assert built[name] == rows, name
+        for tasks_at_a_time in (1_000_000, 5):
+            incremental.run("--full-refresh", pattern_min_uses=2, full_build_tasks=tasks_at_a_time)
+            rebuilt = incremental.tables()
+            assert built.keys() == rebuilt.keys()
+            for name, rows in rebuilt.items():
+                assert built[name] == rows, (name, tasks_at_a_time)
 
         at_once = Warehouse(folder / "at-once", parsed)
         at_once.write(
