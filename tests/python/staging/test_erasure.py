@@ -612,8 +612,13 @@ def test_a_line_longer_than_any_event_is_blanked_in_pieces(home, spool, staging)
     assert found.count(b"other words") == 3
 
 
-def test_a_line_longer_than_any_event_goes_whole_for_what_its_end_says(home, spool, staging):
-    long = b'{"comment":"' + b"word " * 100_000 + b'maria"}'
+@pytest.mark.parametrize("words_before", [0, 100_000, 200_000], ids=["begin", "middle", "end"])
+def test_a_line_longer_than_any_event_goes_whole_for_what_any_part_of_it_says(
+    home, spool, staging, words_before
+):
+    words = [b"word"] * 200_000
+    words.insert(words_before, b"maria")
+    long = b'{"comment":"' + b" ".join(words) + b'"}'
     path = spool.write("a.jsonl", long, *events(KEPT, "other words")[:2])
     staging.load()
     before = path.read_bytes()
