@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
-from orb_learning.dbt_plugin import MEMORY_BYTES, limit_memory
+from orb_learning.dbt_plugin import MEMORY_BYTES, STORAGE_VERSION, limit_memory
 from orb_learning.errors import NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
@@ -219,6 +219,28 @@ def test_a_mart_that_lost_a_day_or_counts_wrong_fails_its_test(
         built.execute(damage)
     found = statuses(warehouse, day)
     assert "total_matches_fact" in found["failed"]
+
+
+def test_a_day_that_has_left_the_window_must_still_be_whole(
+    warehouse: Warehouse, day: date
+) -> None:
+    with duckdb.connect(str(warehouse.home.warehouse)) as built:
+        built.execute("update pool_performance set total_tasks = total_tasks + 1")
+    found = statuses(warehouse, day + timedelta(days=POOL_WINDOW + 1))
+    assert "total_matches_fact_pool_performance" in found["failed"]
+
+
+def test_new_files_have_the_storage_format_that_is_promised(
+    warehouse: Warehouse, day: date
+) -> None:
+    learning = warehouse.home.current.resolve() / "learning.db"
+    with duckdb.connect() as reader:
+        for name, file in {"built": warehouse.home.warehouse, "read": learning}.items():
+            reader.execute(f"attach '{file}' as {name} (read_only)")
+        found = reader.execute(
+            "select tags['storage_version'] from duckdb_databases() where path is not null"
+        ).fetchall()
+    assert found == [(f"{STORAGE_VERSION}+",)] * 2
 
 
 def test_the_files_are_free_again_after_a_failed_command(warehouse: Warehouse) -> None:
