@@ -49,6 +49,47 @@ def _create(path: Path) -> None:
     fresh.replace(path)
 
 
+def copy_database(
+    source: Path, target: Path, *statements: str, storage_version: str = "v1.0.0"
+) -> None:
+    """Copy a closed database into a new file, which is synced and private to its owner.
+
+    Args:
+        source: the closed database.
+        target: the new file.
+        statements: run in the new file.
+        storage_version: the oldest DuckDB that can read the new file.
+
+    Raises:
+        BusyError, HomeError: the source is held, or cannot be read.
+    """
+    import duckdb
+
+    connect(source, read_only=True).close()  # for its errors
+    with duckdb.connect() as connection:
+        try:
+            connection.execute(f"attach {literal(source)} as source (read_only)")
+            connection.execute(
+                f"attach {literal(target)} as target (storage_version {literal(storage_version)})"
+            )
+            connection.execute("copy from database source to target")
+            connection.execute("use target")
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("use memory")
+            connection.execute("detach target")
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise HomeError(f"cannot copy {source} to {target}: {reason}") from error
+    target.chmod(0o600)
+    sync(target)
+
+
+def wal(path: Path) -> Path:
+    """Return where DuckDB keeps a file's write-ahead log."""
+    return path.with_name(f"{path.name}.wal")
+
+
 def sync(path: Path) -> None:
     """Force a file or directory to the disk."""
     fd = os.open(path, os.O_RDONLY)

@@ -25,6 +25,7 @@ POINTS = (
     "erase.blanked",
     "erase.dropped",
     "erase.applied",
+    "warehouse.copied",
     "refresh.loaded",
     "refresh.built",
     "publish.copied",

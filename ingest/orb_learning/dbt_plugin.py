@@ -22,7 +22,8 @@ from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
 from orb_learning.publication import publish
-from orb_learning.staging import load, open_staging, settle_warehouse
+from orb_learning.staging import load, open_staging
+from orb_learning.warehouse import STORAGE_VERSION, settle_warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,10 +36,6 @@ DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metad
 
 MEMORY_BYTES = 3_000_000_000
 """What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
-
-STORAGE_VERSION = "v1.4.0"
-"""The oldest DuckDB that can read a new warehouse or publication: an older one's form of text
-columns takes a third longer to write and more room."""
 
 DONE = {"success", "pass", "warn", "no-op"}
 

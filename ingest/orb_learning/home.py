@@ -2,7 +2,7 @@
 
 <home>/spool/            segments, written by the hooks, read by the loader
 <home>/staging.duckdb    raw events and the load ledger, written by the loader
-<home>/warehouse.duckdb  what dbt builds
+<home>/warehouse.duckdb  what dbt builds; `warehouse.size.json` tells when it is bloated
 <home>/backups/          copies of staging
 <home>/published/<id>/   one publication each; `published/current` links to the one in force
 <home>/embeddings/       vectors of what was executed, kept by the embedder
@@ -65,6 +65,11 @@ class Home:
     def warehouse_damage(self) -> Path:
         """Stands while the warehouse is known to be damaged: the next run builds it anew."""
         return self.root / "warehouse.damaged"
+
+    @property
+    def warehouse_size(self) -> Path:
+        """The warehouse's smallest size, by which is told whether it has grown."""
+        return self.root / "warehouse.size.json"
 
     @property
     def backups(self) -> Path:

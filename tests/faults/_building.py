@@ -15,6 +15,7 @@ from uuid import UUID
 import duckdb
 
 from orb_learning import _faults
+from orb_learning import warehouse as file
 from orb_learning.home import Home
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
@@ -25,7 +26,8 @@ from ._result import Result
 
 AS_OF = "2026-06-15"
 KILLS = 3
-POINTS = ("load.committed", "refresh.loaded", "refresh.built", *_faults.POINTS[9:])
+EARLY = ("warehouse.copied", "load.committed", "refresh.loaded", "refresh.built")
+POINTS = (*EARLY, *(point for point in _faults.POINTS if point.startswith("publish.")))
 
 TEMPLATE_TASKS = frozenset(UUID(int=number, version=4) for number in range(1, 31))
 
@@ -62,6 +64,8 @@ class Warehouse:
     def run(self, *arguments: str, command: str = "run") -> None:
         refresher = Refresher(self.home.root)
         refresher._manifest = self._manifest
+        # In this child alone, a warehouse is copied whenever it has grown at all.
+        file.SMALL, file.GROWTH, file.REST_SECONDS = 0, 1.0, 0
         refresher.invoke([command, *arguments, "--vars", f"{{as_of: '{AS_OF}'}}"])
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -111,7 +115,7 @@ def killed_run(warehouse: Warehouse, chance: random.Random, result: Result, *, e
     """Kill one run at a crash point or at random; return where."""
     where = "at random"
     if chance.random() < 0.5:
-        where = chance.choice(POINTS[:3] if early else POINTS)
+        where = chance.choice(EARLY if early else POINTS)
 
         def work(_: int) -> None:
             _faults.arm(where)
@@ -165,7 +169,7 @@ def check_published(
     identity, tables = ended.value
     if identity == before[0] and tables != before[1]:
         result.half_publish(f"{what}: {identity} changed")
-    early = where in POINTS[:3] or where.startswith(("publish.copied", "publish.ver"))
+    early = where in EARLY or where.startswith(("publish.copied", "publish.ver"))
     if identity != before[0] and early:
         result.half_publish(f"{what}: {identity} was published all the same")
     return ended.value

@@ -3,7 +3,7 @@
 from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
-from orb_learning.staging._file import open_staging, open_staging_file, settle_warehouse
+from orb_learning.staging._file import open_staging, open_staging_file
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
@@ -49,7 +49,6 @@ __all__ = [
     "request_erasure",
     "reset",
     "restore",
-    "settle_warehouse",
     "status",
     "upgrade",
     "validate",

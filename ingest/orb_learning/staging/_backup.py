@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orb_learning._database import connect, sync
+from orb_learning._database import connect, copy_database, sync, wal
 from orb_learning._types import utc_now
 from orb_learning.errors import BusyError, HomeError, OrbLearningError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._erasure import erase_all_rows
-from orb_learning.staging._file import Contents, copy_database, drop_warehouse, faults, verify
+from orb_learning.staging._file import Contents, faults, verify
 from orb_learning.staging._loader import load
 from orb_learning.staging._tombstones import (
     Erased,
@@ -27,6 +27,7 @@ from orb_learning.staging._tombstones import (
     tell_again,
     without_tombstone,
 )
+from orb_learning.warehouse import drop_warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,7 +129,7 @@ def restore(home: Home, source: Path | None = None) -> Backup:
             # The warehouse first, whose loads may be newer than the backup's; and staging is never
             # missing, or the next load would begin with an empty one.
             drop_warehouse(home)
-            _wal(home.staging).unlink(missing_ok=True)  # it is kept beside the replaced file
+            wal(home.staging).unlink(missing_ok=True)  # it is kept beside the replaced file
             try:
                 fresh.replace(home.staging)
             except OSError:
@@ -139,7 +140,7 @@ def restore(home: Home, source: Path | None = None) -> Backup:
             reason = str(error).partition("\n")[0]
             raise HomeError(f"cannot restore {chosen}: {reason}; nothing was changed") from error
         finally:
-            for left in (fresh, _wal(fresh)):
+            for left in (fresh, wal(fresh)):
                 left.unlink(missing_ok=True)
     return restored
 
@@ -202,7 +203,7 @@ def _set_aside(home: Home) -> Path:
     kept = home.backups / f"replaced-{utc_now():%Y%m%dT%H%M%S%f}.duckdb"
     try:
         home.backups.mkdir(mode=0o700, exist_ok=True)
-        for file, name in ((_wal(home.staging), _wal(kept)), (home.staging, kept)):
+        for file, name in ((wal(home.staging), wal(kept)), (home.staging, kept)):
             if file.exists():
                 _keep(file, name)
     except OSError as error:
@@ -219,10 +220,6 @@ def _keep(file: Path, name: Path) -> None:
         name.touch(mode=0o600, exist_ok=False)
         shutil.copyfile(file, name)
         sync(name)
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")
 
 
 def _keep_erasures(connection: duckdb.DuckDBPyConnection, erased: Erased) -> None:

@@ -19,7 +19,7 @@ from orb_learning._types import subject_hash
 from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
 from orb_learning.home import Home
 from orb_learning.staging._blanking import Place, blank_segment
-from orb_learning.staging._file import checkpoint, damaged_logs, drop_warehouse, rewrite
+from orb_learning.staging._file import checkpoint, damaged_logs, rewrite
 from orb_learning.staging._naming import (
     Named,
     has_imported_id,
@@ -28,6 +28,7 @@ from orb_learning.staging._naming import (
 )
 from orb_learning.staging._segments import segment_names
 from orb_learning.staging._tombstones import Erased, erased_subjects
+from orb_learning.warehouse import drop_warehouse
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, explained, literal, sync
+from orb_learning._database import connect, copy_database, sync, wal
 from orb_learning._types import utc_now
-from orb_learning.errors import BusyError, HomeError
+from orb_learning.errors import HomeError
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
+from orb_learning.warehouse import drop_warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -141,7 +142,7 @@ def checkpoint(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
         HomeError: a write-ahead log stays behind, or staging contradicts itself.
     """
     connection.execute("force checkpoint")
-    log = _wal(home.staging)
+    log = wal(home.staging)
     if log.exists() and log.stat().st_size:
         raise HomeError(f"{log} stays behind after a checkpoint; nothing was deleted")
     if wrong := faults(connection):
@@ -165,34 +166,8 @@ def rewrite(home: Home, *statements: str) -> None:
         fresh.replace(home.staging)
         sync(home.root)
     finally:
-        for left in (fresh, _wal(fresh)):
+        for left in (fresh, wal(fresh)):
             left.unlink(missing_ok=True)
-
-
-def copy_database(source: Path, target: Path, *statements: str) -> None:
-    """Copy a closed database into a new file, which is synced and private to its owner.
-
-    Raises:
-        BusyError, HomeError: the source is held, or cannot be read.
-    """
-    import duckdb
-
-    connect(source, read_only=True).close()  # for its errors
-    with duckdb.connect() as connection:
-        try:
-            connection.execute(f"attach {literal(source)} as source (read_only)")
-            connection.execute(f"attach {literal(target)} as target")
-            connection.execute("copy from database source to target")
-            connection.execute("use target")
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("use memory")
-            connection.execute("detach target")
-        except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise HomeError(f"cannot copy {source} to {target}: {reason}") from error
-    target.chmod(0o600)
-    sync(target)
 
 
 def damaged_logs(home: Home) -> list[Path]:
@@ -200,57 +175,7 @@ def damaged_logs(home: Home) -> list[Path]:
     return list(home.root.glob(f"{home.staging.name}.wal.damaged-*"))
 
 
-def drop_warehouse(home: Home) -> None:
-    """Delete what dbt built; the next run builds it again from staging."""
-    for file in (home.warehouse, _wal(home.warehouse)):
-        file.unlink(missing_ok=True)
-
-
-def settle_warehouse(home: Home) -> None:
-    """Delete a warehouse that does not open, or that the last run found damaged.
-
-    Where a run was killed its indexes go, which the next run makes again: DuckDB 1.5 replays its
-    log into an index so that a later deletion of the same rows fails.
-
-    Raises:
-        BusyError: another process holds it.
-    """
-    if home.warehouse_damage.exists():
-        logger.warning("the last run found %s damaged; it is built anew", home.warehouse)
-        drop_warehouse(home)
-        home.warehouse_damage.unlink()
-    if not home.warehouse.exists():
-        _wal(home.warehouse).unlink(missing_ok=True)
-        return
-    was_killed = _wal(home.warehouse).exists()
-    try:
-        with connect(home.warehouse) as connection:
-            if was_killed:
-                _drop_indexes(connection, home)
-    except BusyError:
-        raise
-    except HomeError as error:
-        # Its text: who keeps the record would keep dbt's frames and the connection in them.
-        logger.warning("%s; it is built anew", str(error))
-        drop_warehouse(home)
-
-
-def _drop_indexes(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
-    import duckdb
-
-    try:
-        for schema, index in connection.execute(_INDEXES).fetchall():
-            connection.execute(f'drop index "{schema}"."{index}"')
-    except duckdb.Error as error:
-        raise explained(error, home.warehouse) from error
-
-
-_INDEXES = "select schema_name, index_name from duckdb_indexes()"
 _TABLES = "select schema_name || '.' || table_name from duckdb_tables() where not temporary"
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}.wal")
 
 
 def _open(home: Home) -> duckdb.DuckDBPyConnection:
@@ -258,7 +183,7 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
         raise HomeError(f"cannot open {home.staging}: its mode or owner keeps this user out")
     for left in home.root.glob(f".{home.staging.name}-*"):  # of a rewriting that was killed
         left.unlink(missing_ok=True)
-    log = _wal(home.staging)
+    log = wal(home.staging)
     had_log = log.exists()
     if had_log and home.staging.is_file() and not _is_replayable(home):
         aside = log.with_name(f"{log.name}.damaged-{utc_now():%Y%m%dT%H%M%S}")

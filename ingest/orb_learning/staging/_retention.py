@@ -15,16 +15,11 @@ from orb_learning._types import task_uuid, utc_now
 from orb_learning.errors import HomeError
 from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
 from orb_learning.home import Home, size_of
-from orb_learning.staging._file import (
-    checkpoint,
-    damaged_logs,
-    drop_warehouse,
-    open_staging,
-    rewrite,
-)
+from orb_learning.staging._file import checkpoint, damaged_logs, open_staging, rewrite
 from orb_learning.staging._loader import load
 from orb_learning.staging._naming import named_by_refused
 from orb_learning.staging._segments import open_segment, segment_names
+from orb_learning.warehouse import drop_warehouse
 
 if TYPE_CHECKING:
     import duckdb

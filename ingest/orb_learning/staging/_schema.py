@@ -8,10 +8,11 @@ from pathlib import Path
 from orb_learning.home import Home
 from orb_learning.staging import _migrations
 from orb_learning.staging._backup import backup_as_it_is
-from orb_learning.staging._file import drop_warehouse, open_staging_file
+from orb_learning.staging._file import open_staging_file
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import Migration
 from orb_learning.staging._tombstones import erased_subjects, tell_again, without_tombstone
+from orb_learning.warehouse import drop_warehouse
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 from hashlib import sha512
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from orb_learning.errors import BusyError, HomeError
-from orb_learning.staging import LoadReport, _file, load, open_staging, settle_warehouse
+from orb_learning._database import copy_database
+from orb_learning.errors import HomeError
+from orb_learning.staging import LoadReport, _file, load, open_staging
 
 
 @pytest.fixture
@@ -191,87 +191,4 @@ def test_a_copy_that_cannot_be_written_is_one_line(home, staging, spool, pool):
     spool.write("a.jsonl", pool(1))
     staging.load()
     with pytest.raises(HomeError, match="cannot copy"):
-        _file.copy_database(home.staging, home.root / "nowhere" / "copy.duckdb")
-
-
-@pytest.mark.parametrize("damage", ["junk", "cut", "noted", "gone"])
-def test_a_warehouse_that_is_of_no_use_is_deleted(home, damage, caplog):
-    home.create()
-    with duckdb.connect(str(home.warehouse)) as connection:
-        connection.execute("create table built as select range from range(100000)")
-    if damage == "junk":
-        home.warehouse.write_bytes(b"junk" * 10_000)
-    elif damage == "cut":
-        shutil.copy(home.warehouse, home.root / "whole")
-        home.warehouse.write_bytes((home.root / "whole").read_bytes()[:9000])
-    elif damage == "noted":
-        home.warehouse_damage.touch()
-    else:
-        home.warehouse.unlink()
-        home.warehouse.with_name("warehouse.duckdb.wal").write_bytes(b"left")
-
-    with caplog.at_level(logging.WARNING):
-        settle_warehouse(home)
-
-    assert not home.warehouse.exists()
-    assert not home.warehouse.with_name("warehouse.duckdb.wal").exists()
-    assert not home.warehouse_damage.exists()
-    assert any("built anew" in line for line in caplog.messages) is (damage != "gone")
-
-
-def test_a_sound_warehouse_stays(home):
-    home.create()
-    duckdb.connect(str(home.warehouse)).close()
-    settle_warehouse(home)
-    assert home.warehouse.exists()
-
-
-@pytest.fixture
-def killed_in_a_run(home, children) -> None:
-    """A warehouse with an index, whose log is as a killed run leaves it."""
-    home.create()
-
-    def build_and_die() -> None:
-        connection = duckdb.connect(str(home.warehouse))
-        connection.execute("create table built as select range as id from range(100)")
-        connection.execute("create index by_id on built (id)")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    pid = children.start(build_and_die)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    children.kill(pid)
-    assert home.warehouse.with_name("warehouse.duckdb.wal").exists()
-
-
-def test_indexes_that_a_log_was_replayed_into_go(home, killed_in_a_run):
-    settle_warehouse(home)
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
-        assert connection.sql("select count(*) from built").fetchone() == (100,)
-        assert connection.sql("select * from duckdb_indexes()").fetchall() == []
-
-
-def test_a_warehouse_whose_indexes_cannot_go_is_deleted(home, killed_in_a_run, monkeypatch):
-    monkeypatch.setattr(_file, "_INDEXES", "select 'main', 'none'")
-    settle_warehouse(home)
-    assert not home.warehouse.exists()
-
-
-def test_a_warehouse_that_is_held_is_not_deleted(home, children):
-    home.create()
-    said, says = os.pipe()
-    stay, leave = os.pipe()
-
-    def hold() -> None:
-        connection = duckdb.connect(str(home.warehouse))
-        os.write(says, b"!")
-        os.read(stay, 1)  # until it is killed
-        connection.close()
-
-    pid = children.start(hold)
-    assert os.read(said, 1) == b"!"
-    with pytest.raises(BusyError):
-        settle_warehouse(home)
-    assert home.warehouse.exists()
-    children.kill(pid)
-    for end in (said, says, stay, leave):
-        os.close(end)
+        copy_database(home.staging, home.root / "nowhere" / "copy.duckdb")
