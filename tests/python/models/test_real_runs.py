@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,9 @@ def test_importing_the_same_files_again_changes_nothing(warehouse: Warehouse) ->
     assert warehouse.tables() == before
 
 
-def test_a_thousand_new_events_write_their_own_rows(warehouse: Warehouse) -> None:
+def test_a_thousand_new_events_write_their_own_rows(warehouse: Warehouse, tmp_path: Path) -> None:
+    shutil.copytree(warehouse.home.root, tmp_path / "home", symlinks=True)
+    warehouse = Warehouse(tmp_path / "home", warehouse.refresher)
     warehouse.run()
     with Telemetry(warehouse.home.root, strict=True) as telemetry:
         for index in range(1_000):
