@@ -32,8 +32,9 @@ GROWTH = 1.4
 SMALL = 16 * 2**20
 """A file of no more bytes is never copied: one checkpoint may double it."""
 
-REST_SECONDS = 86_400
-"""A file that was copied is left alone for so long: some histories may grow it at every refresh."""
+REST = 100
+"""A file that was copied is left alone for so many times what the copy took: some histories grow it
+at every refresh."""
 
 logger = logging.getLogger("orb_learning.warehouse")
 
@@ -93,12 +94,13 @@ _INDEXES = "select schema_name, index_name from duckdb_indexes()"
 def _shrink(home: Home) -> None:
     """Copy a warehouse that has grown much; a failure leaves it as it is."""
     size = home.warehouse.stat().st_size
-    least, copied_at = _noted(home)
-    if not least or size < least:
-        _note(home, size, copied_at)
+    noted = _noted(home)
+    if not noted or size < noted["bytes"]:
+        _note(home, **{**(noted or _NO_COPY), "bytes": size})
         return
-    is_rested = not 0 <= time.time() - copied_at < REST_SECONDS  # a clock may have been set back
-    if size <= max(GROWTH * least, SMALL) or not is_rested:
+    now = time.time()
+    is_resting = 0 <= now - noted["copied_at"] < REST * noted["seconds"]  # clocks may be set back
+    if size <= max(GROWTH * noted["bytes"], SMALL) or is_resting:
         return
     fresh = home.warehouse.with_name(f".{home.warehouse.name}-{secrets.token_hex(4)}")
     try:
@@ -111,21 +113,24 @@ def _shrink(home: Home) -> None:
         logger.warning("%s keeps its %d bytes: %s", home.warehouse, size, error)
     else:
         logger.info("%s was written anew: %d bytes instead of %d", home.warehouse, copied, size)
-        _note(home, copied, time.time())
+        _note(home, bytes=copied, copied_at=now, seconds=time.time() - now)
     finally:
         for left in (fresh, wal(fresh)):
             left.unlink(missing_ok=True)
 
 
-def _noted(home: Home) -> tuple[int, float]:
-    """Return the warehouse's smallest size since it was copied, and when that was; 0 if unknown."""
+_NO_COPY = {"copied_at": 0.0, "seconds": 0.0}
+
+
+def _noted(home: Home) -> dict[str, float]:
+    """Return the warehouse's smallest size since it was copied, when that was and what it took."""
     try:
         noted = json.loads(home.warehouse_size.read_bytes())
-        return int(noted["bytes"]), float(noted["copied_at"])
+        return {name: float(noted[name]) for name in ("bytes", *_NO_COPY)}
     except (OSError, ValueError, TypeError, KeyError):
-        return 0, 0.0
+        return {}
 
 
-def _note(home: Home, size: int, copied_at: float) -> None:
+def _note(home: Home, **noted: float) -> None:
     with suppress(OSError):  # without it the file is at worst copied later
-        home.warehouse_size.write_text(json.dumps({"bytes": size, "copied_at": copied_at}))
+        home.warehouse_size.write_text(json.dumps(noted))

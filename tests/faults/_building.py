@@ -65,7 +65,7 @@ class Warehouse:
         refresher = Refresher(self.home.root)
         refresher._manifest = self._manifest
         # In this child alone, a warehouse is copied whenever it has grown at all.
-        file.SMALL, file.GROWTH, file.REST_SECONDS = 0, 1.0, 0
+        file.SMALL, file.GROWTH, file.REST = 0, 1.0, 0
         refresher.invoke([command, *arguments, "--vars", f"{{as_of: '{AS_OF}'}}"])
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

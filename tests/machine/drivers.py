@@ -80,7 +80,7 @@ class Dbt:
 @contextmanager
 def copied_when_grown() -> Iterator[None]:
     """A warehouse is copied whenever it has grown at all, instead of when it pays."""
-    bounds = {"SMALL": 0, "GROWTH": 1.0, "REST_SECONDS": 0}
+    bounds = {"SMALL": 0, "GROWTH": 1.0, "REST": 0}
     with patch.multiple(warehouse, **bounds):
         yield
 

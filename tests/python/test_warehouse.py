@@ -166,23 +166,26 @@ def test_a_warehouse_that_has_grown_is_copied(home, bloated, caplog):
         ] == (f"{STORAGE_VERSION}+",)
 
 
-def test_it_is_copied_at_most_once_a_day(home, bloated, monkeypatch):
+def test_a_copied_one_rests_by_what_the_copy_took(home, bloated):
     settle_warehouse(home)
     copied = home.warehouse.stat().st_ino
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute(_FILL, [0, 900_000])
+    noted = json.loads(home.warehouse_size.read_text())
+    assert 0 < noted["seconds"] < 60
+    home.warehouse_size.write_text(json.dumps(noted | {"seconds": 60}))
     settle_warehouse(home)
     assert home.warehouse.stat().st_ino == copied
-    noted = json.loads(home.warehouse_size.read_text())
-    noted["copied_at"] -= warehouse.REST_SECONDS
-    home.warehouse_size.write_text(json.dumps(noted))
+    home.warehouse_size.write_text(
+        json.dumps(noted | {"copied_at": noted["copied_at"] - warehouse.REST * noted["seconds"]})
+    )
     settle_warehouse(home)
     assert home.warehouse.stat().st_ino != copied
 
 
 def test_a_clock_that_was_set_back_does_not_keep_it_from_being_copied(home, bloated):
     noted = json.loads(home.warehouse_size.read_text())
-    home.warehouse_size.write_text(json.dumps(noted | {"copied_at": 1e11}))
+    home.warehouse_size.write_text(json.dumps(noted | {"copied_at": 1e11, "seconds": 60}))
     size = _size(home)
     settle_warehouse(home)
     assert _size(home) < size
@@ -222,15 +225,21 @@ def test_a_note_that_says_nothing_is_written_again(home, bloated, noted):
     size = _size(home)
     home.warehouse_size.write_bytes(noted.encode("latin-1"))
     settle_warehouse(home)
-    assert json.loads(home.warehouse_size.read_text()) == {"bytes": size, "copied_at": 0.0}
+    assert json.loads(home.warehouse_size.read_text()) == {
+        "bytes": size,
+        "copied_at": 0.0,
+        "seconds": 0.0,
+    }
     assert _size(home) == size
 
 
 def test_a_smaller_one_is_noted(home, bloated):
-    home.warehouse_size.write_text(json.dumps({"bytes": 2 * _size(home), "copied_at": 5.0}))
+    home.warehouse_size.write_text(
+        json.dumps({"bytes": 2 * _size(home), "copied_at": 5.0, "seconds": 7.0})
+    )
     settle_warehouse(home)
     noted = json.loads(home.warehouse_size.read_text())
-    assert noted == {"bytes": _size(home), "copied_at": 5.0}
+    assert noted == {"bytes": _size(home), "copied_at": 5.0, "seconds": 7.0}
 
 
 def test_a_dropped_one_leaves_no_note(home, bloated):
