@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+MEMORY_BYTES = 3_000_000_000
+"""What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
+
+
 def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file.
 
@@ -68,6 +72,8 @@ def copy_database(
     connect(source, read_only=True).close()  # for its errors
     with duckdb.connect() as connection:
         try:
+            limit_memory(connection)
+            connection.execute(f"set temp_directory = {literal(f'{target}.tmp')}")
             connection.execute(f"attach {literal(source)} as source (read_only)")
             connection.execute(
                 f"attach {literal(target)} as target (storage_version {literal(storage_version)})"
@@ -83,6 +89,15 @@ def copy_database(
             raise HomeError(f"cannot copy {source} to {target}: {reason}") from error
     target.chmod(0o600)
     sync(target)
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lower DuckDB's own limit, most of the machine's memory, to `MEMORY_BYTES`; never raise it."""
+    found = connection.execute("select current_setting('memory_limit')").fetchone()
+    number, unit = str(found[0] if found else "0 bytes").split()
+    power = ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
+    if float(number) * 1024**power > MEMORY_BYTES:
+        connection.execute(f"set global memory_limit = '{MEMORY_BYTES // 10**6}MB'")
 
 
 def wal(path: Path) -> Path:

@@ -20,12 +20,13 @@ from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
 
+from orb_learning._database import limit_memory
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
 from orb_learning.publication import publish
 from orb_learning.staging import load, open_staging
-from orb_learning.warehouse import STORAGE_VERSION, settle_warehouse
+from orb_learning.warehouse import STORAGE_VERSION, settle_warehouse, shrink_warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 LOADING_COMMANDS = ("run", "build")
 DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metadata pointer")
 """What DuckDB says of a file whose blocks are damaged."""
-
-MEMORY_BYTES = 3_000_000_000
-"""What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
 
 DONE = {"success", "pass", "warn", "no-op"}
 
@@ -65,9 +63,10 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         config.setdefault("storage_compatibility_version", STORAGE_VERSION)
         try:
             self._home.acquire_lock()
-            weakref.finalize(self, self._home.release_lock)
+            self._end = weakref.finalize(self, self._home.release_lock)
             settle_warehouse(self._home)
             if get_flags().WHICH in LOADING_COMMANDS:
+                shrink_warehouse(self._home, str(config["storage_compatibility_version"]))
                 report = load(self._home)
                 crash_point("refresh.loaded")
                 logger.info(
@@ -86,6 +85,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         if self.creds is None or "memory_limit" not in (self.creds.config_options or {}):
             limit_memory(conn)
         self._connection = conn
+        # Whoever waits for the lock opens the files next: they have to be closed before it is free.
+        self._end.detach()
+        weakref.finalize(self, _end, conn, self._home)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Refuse a second loading command on files that an earlier one left open."""
@@ -130,23 +132,19 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         self._home.warehouse_damage.touch(mode=0o600)
 
 
+def _end(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    connection.close()
+    home.release_lock()
+
+
 def spare_the_collector() -> None:
     """Keep the garbage collector of a `dbt` command from the parsed project.
 
     It looked through it again and again: half a second of a cold `dbt run` of five. Any other
     process is left alone, for what becomes garbage there later would be kept too.
     """
-    if Path(sys.argv[0]).stem == "dbt" and not gc.get_freeze_count():
+    if Path(*sys.argv[:1]).stem == "dbt" and not gc.get_freeze_count():
         gc.freeze()
-
-
-def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
-    """Lower DuckDB's own limit, most of the machine's memory, to `MEMORY_BYTES`; never raise it."""
-    found = connection.execute("select current_setting('memory_limit')").fetchone()
-    number, unit = str(found[0] if found else "0 bytes").split()
-    power = ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit)
-    if float(number) * 1024**power > MEMORY_BYTES:
-        connection.execute(f"set global memory_limit = '{MEMORY_BYTES // 10**6}MB'")
 
 
 def is_damage(message: str) -> bool:

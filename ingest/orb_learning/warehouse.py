@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
+import shutil
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -36,17 +38,24 @@ REST = 100
 """A file that was copied is left alone for so many times what the copy took: some histories grow it
 at every refresh."""
 
+ROOM = 2
+"""How many times the file's size must be free on its disk: hooks write there meanwhile."""
+
 logger = logging.getLogger("orb_learning.warehouse")
 
 
 def drop_warehouse(home: Home) -> None:
     """Delete what dbt built; the next run builds it again from staging."""
-    for file in (home.warehouse, wal(home.warehouse), home.warehouse_size):
-        file.unlink(missing_ok=True)
+    _delete_copies(home)
+    file = home.warehouse.resolve()
+    for gone in (file, wal(file), home.warehouse, wal(home.warehouse)):
+        gone.unlink(missing_ok=True)
+    with suppress(OSError):  # without the warehouse it says nothing
+        home.warehouse_size.unlink()
 
 
 def settle_warehouse(home: Home) -> None:
-    """Delete a warehouse that does not open, or that is known to be damaged; copy a bloated one.
+    """Delete a warehouse that does not open, or that is known to be damaged.
 
     Where a run was killed its indexes go, which the next run makes again: DuckDB 1.5 replays its
     log into an index so that a later deletion of the same rows fails.
@@ -54,8 +63,7 @@ def settle_warehouse(home: Home) -> None:
     Raises:
         BusyError: another process holds it.
     """
-    for left in home.root.glob(f".{home.warehouse.name}-*"):  # of a copy that was killed
-        left.unlink(missing_ok=True)
+    _delete_copies(home)
     if home.warehouse_damage.exists():
         logger.warning("the last run found %s damaged; it is built anew", home.warehouse)
         drop_warehouse(home)
@@ -74,8 +82,6 @@ def settle_warehouse(home: Home) -> None:
         # Its text: who keeps the record would keep dbt's frames and the connection in them.
         logger.warning("%s; it is built anew", str(error))
         drop_warehouse(home)
-    else:
-        _shrink(home)
 
 
 def _drop_indexes(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
@@ -91,31 +97,56 @@ def _drop_indexes(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
 _INDEXES = "select schema_name, index_name from duckdb_indexes()"
 
 
-def _shrink(home: Home) -> None:
-    """Copy a warehouse that has grown much; a failure leaves it as it is."""
-    size = home.warehouse.stat().st_size
+def shrink_warehouse(home: Home, storage_version: str = STORAGE_VERSION) -> None:
+    """Copy a closed warehouse that has grown much; a failure leaves it as it is.
+
+    Args:
+        home: whose warehouse; the caller holds its lock.
+        storage_version: the oldest DuckDB that can read the copy.
+    """
+    file = home.warehouse.resolve()
+    try:
+        found = file.stat()
+    except OSError:
+        return  # there is none yet
     noted = _noted(home)
-    if not noted or size < noted["bytes"]:
-        _note(home, **{**(noted or _NO_COPY), "bytes": size})
+    if not noted or found.st_size < noted["bytes"]:
+        _note(home, **{**(noted or _NO_COPY), "bytes": found.st_size})
         return
     now = time.time()
     is_resting = 0 <= now - noted["copied_at"] < REST * noted["seconds"]  # clocks may be set back
-    if size <= max(GROWTH * noted["bytes"], SMALL) or is_resting:
+    if (
+        found.st_size <= max(GROWTH * noted["bytes"], SMALL)
+        or is_resting
+        or found.st_uid != os.geteuid()  # the copy would be this user's
+        or shutil.disk_usage(file.parent).free < ROOM * found.st_size
+    ):
         return
-    fresh = home.warehouse.with_name(f".{home.warehouse.name}-{secrets.token_hex(4)}")
+    fresh = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
-        copy_database(home.warehouse, fresh, storage_version=STORAGE_VERSION)
+        copy_database(file, fresh, storage_version=storage_version)
         copied = fresh.stat().st_size
         crash_point("warehouse.copied")
-        fresh.replace(home.warehouse)
-        sync(home.root)
-    except (HomeError, OSError) as error:
-        logger.warning("%s keeps its %d bytes: %s", home.warehouse, size, error)
+        fresh.replace(file)
+        sync(file.parent)
+    except (BusyError, HomeError, OSError) as error:
+        logger.warning("%s keeps its %d bytes: %s", file, found.st_size, error)
+        _note(home, bytes=noted["bytes"], copied_at=now, seconds=max(time.time() - now, 36))
     else:
-        logger.info("%s was written anew: %d bytes instead of %d", home.warehouse, copied, size)
+        logger.info("%s was written anew: %d bytes instead of %d", file, copied, found.st_size)
         _note(home, bytes=copied, copied_at=now, seconds=time.time() - now)
     finally:
         for left in (fresh, wal(fresh)):
+            left.unlink(missing_ok=True)
+
+
+def _delete_copies(home: Home) -> None:
+    """Delete what a copy that was killed has left."""
+    file = home.warehouse.resolve()
+    for left in file.parent.glob(f".{file.name}-*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
             left.unlink(missing_ok=True)
 
 
@@ -127,10 +158,12 @@ def _noted(home: Home) -> dict[str, float]:
     try:
         noted = json.loads(home.warehouse_size.read_bytes())
         return {name: float(noted[name]) for name in ("bytes", *_NO_COPY)}
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return {}
 
 
 def _note(home: Home, **noted: float) -> None:
+    fresh = home.warehouse_size.with_name(f".{home.warehouse_size.name}")
     with suppress(OSError):  # without it the file is at worst copied later
-        home.warehouse_size.write_text(json.dumps(noted))
+        fresh.write_text(json.dumps(noted))
+        fresh.replace(home.warehouse_size)

@@ -7,13 +7,19 @@ import logging
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from orb_learning import warehouse
 from orb_learning.errors import BusyError, HomeError
-from orb_learning.warehouse import STORAGE_VERSION, drop_warehouse, settle_warehouse
+from orb_learning.warehouse import (
+    STORAGE_VERSION,
+    drop_warehouse,
+    settle_warehouse,
+    shrink_warehouse,
+)
 
 
 @pytest.mark.parametrize("damage", ["junk", "cut", "noted", "gone"])
@@ -104,14 +110,15 @@ def bloated(home, monkeypatch) -> None:
     """A warehouse most of which is free, whose smallest size is noted."""
     monkeypatch.setattr(warehouse, "SMALL", 2**20)
     home.create()
-    settle_warehouse(home)
+    shrink_warehouse(home)
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute("create schema marts")
         connection.execute("create table marts.built (id BIGINT, word VARCHAR, made TIMESTAMP)")
         connection.execute(_FILL, [0, 100_000])
         connection.execute("create view marts.few as select * from marts.built where id < 10")
         connection.execute("create index by_id on marts.built (id)")
-    settle_warehouse(home)
+        connection.execute("comment on table marts.built is 'built 00ff'")
+    shrink_warehouse(home)
     assert json.loads(home.warehouse_size.read_text())["bytes"] == _size(home)
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute(_FILL, [100_000, 900_000])
@@ -134,7 +141,7 @@ def _contents(home) -> list:
         return [
             connection.sql(query).fetchall()
             for query in (
-                "select schema_name, table_name, sql, estimated_size from duckdb_tables()",
+                "select schema_name, table_name, sql, comment, estimated_size from duckdb_tables()",
                 "select schema_name, view_name, sql from duckdb_views() where not internal",
                 "select schema_name, index_name, sql from duckdb_indexes()",
                 "from marts.built",
@@ -150,11 +157,11 @@ def _of_ours(home) -> list[str]:
 def test_a_warehouse_that_has_grown_is_copied(home, bloated, caplog):
     before, size = _contents(home), _size(home)
     with caplog.at_level(logging.INFO):
-        settle_warehouse(home)
+        shrink_warehouse(home)
     (tables, *rest), (stored, *others) = before, _contents(home)
     assert others == rest
-    assert [row[:3] for row in stored] == [row[:3] for row in tables]
-    assert stored[0][3] < tables[0][3]  # rows that were deleted are gone
+    assert [row[:4] for row in stored] == [row[:4] for row in tables]
+    assert stored[0][4] < tables[0][4]  # rows that were deleted are gone
     assert _size(home) < size / 2
     assert home.warehouse.stat().st_mode & 0o777 == 0o600
     assert json.loads(home.warehouse_size.read_text())["bytes"] == _size(home)
@@ -167,19 +174,19 @@ def test_a_warehouse_that_has_grown_is_copied(home, bloated, caplog):
 
 
 def test_a_copied_one_rests_by_what_the_copy_took(home, bloated):
-    settle_warehouse(home)
+    shrink_warehouse(home)
     copied = home.warehouse.stat().st_ino
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute(_FILL, [0, 900_000])
     noted = json.loads(home.warehouse_size.read_text())
     assert 0 < noted["seconds"] < 60
     home.warehouse_size.write_text(json.dumps(noted | {"seconds": 60}))
-    settle_warehouse(home)
+    shrink_warehouse(home)
     assert home.warehouse.stat().st_ino == copied
     home.warehouse_size.write_text(
         json.dumps(noted | {"copied_at": noted["copied_at"] - warehouse.REST * noted["seconds"]})
     )
-    settle_warehouse(home)
+    shrink_warehouse(home)
     assert home.warehouse.stat().st_ino != copied
 
 
@@ -187,44 +194,110 @@ def test_a_clock_that_was_set_back_does_not_keep_it_from_being_copied(home, bloa
     noted = json.loads(home.warehouse_size.read_text())
     home.warehouse_size.write_text(json.dumps(noted | {"copied_at": 1e11, "seconds": 60}))
     size = _size(home)
-    settle_warehouse(home)
+    shrink_warehouse(home)
     assert _size(home) < size
 
 
 def test_a_small_one_is_never_copied(home, bloated, monkeypatch):
     monkeypatch.setattr(warehouse, "SMALL", _size(home))
     before = home.warehouse.stat()
-    settle_warehouse(home)
+    shrink_warehouse(home)
     assert home.warehouse.stat().st_ino == before.st_ino
 
 
-def test_what_a_killed_copy_left_is_removed(home, bloated):
+@pytest.mark.parametrize("put_in_order", [settle_warehouse, drop_warehouse])
+def test_what_a_killed_copy_left_is_removed(home, bloated, put_in_order):
     (home.root / ".warehouse.duckdb-00ff").write_bytes(b"half")
     (home.root / ".warehouse.duckdb-00ff.wal").write_bytes(b"half")
-    settle_warehouse(home)
-    assert _of_ours(home) == ["warehouse.duckdb", "warehouse.size.json"]
+    (home.root / ".warehouse.duckdb-00ff.tmp").mkdir()
+    put_in_order(home)
+    assert not [name for name in _of_ours(home) if name.startswith(".")]
 
 
-def test_a_copy_that_fails_leaves_the_warehouse_as_it_is(home, bloated, monkeypatch, caplog):
+def test_one_that_grew_by_less_is_left(home, bloated):
+    noted = json.loads(home.warehouse_size.read_text())
+    before = home.warehouse.stat()
+    for factor, is_left in ((1.38, True), (1.42, False)):
+        home.warehouse_size.write_text(json.dumps(noted | {"bytes": before.st_size / factor}))
+        shrink_warehouse(home)
+        assert (home.warehouse.stat().st_ino == before.st_ino) is is_left
+
+
+def test_a_disk_without_room_is_not_filled(home, bloated, monkeypatch):
+    before = home.warehouse.stat()
+    free = 2 * before.st_size - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    shrink_warehouse(home)
+    assert home.warehouse.stat().st_ino == before.st_ino
+
+
+def test_another_users_file_stays_theirs(home, bloated, monkeypatch):
+    before = home.warehouse.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: before.st_uid + 1)
+    shrink_warehouse(home)
+    assert home.warehouse.stat().st_ino == before.st_ino
+
+
+def test_a_linked_one_stays_where_it_is(home, bloated, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    home.warehouse.rename(elsewhere / "large.duckdb")
+    home.warehouse.symlink_to(elsewhere / "large.duckdb")
+    before, size = _contents(home)[1:], _size(home)
+    shrink_warehouse(home)
+    assert home.warehouse.is_symlink()
+    assert _size(home) < size / 2
+    assert _contents(home)[1:] == before
+    drop_warehouse(home)
+    assert not list(elsewhere.iterdir())
+    assert not _of_ours(home)
+
+
+def test_none_is_not_missed(home):
+    home.create()
+    shrink_warehouse(home)
+    assert not _of_ours(home)
+
+
+@pytest.mark.parametrize("kind", [HomeError, BusyError, OSError])
+def test_a_copy_that_fails_leaves_the_warehouse_and_is_not_tried_at_once(
+    home, bloated, monkeypatch, caplog, kind
+):
+    tries = []
+
     def fail(source, target, **options):
+        tries.append(target)
         target.write_bytes(b"half")
-        raise HomeError("cannot copy: no space is left")
+        raise kind("cannot copy: no space is left")
 
     before = _contents(home)
     monkeypatch.setattr(warehouse, "copy_database", fail)
-    settle_warehouse(home)
+    for _ in range(2):
+        shrink_warehouse(home)
+    assert len(tries) == 1
     assert _contents(home) == before
     assert _of_ours(home) == ["warehouse.duckdb", "warehouse.size.json"]
     assert "cannot copy: no space is left" in caplog.text
 
 
 @pytest.mark.parametrize(
-    "noted", ["", "[]", "{}", '{"bytes": "many", "copied_at": 0}', '{"bytes": 1}', "\xff"]
+    "noted",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"bytes": "many", "copied_at": 0}',
+        '{"bytes": 1}',
+        "\xff",
+        "[" * 100_000,
+        '{"bytes": 1, "copied_at": 1' + "0" * 400 + ', "seconds": 0}',
+    ],
+    ids=range(8),
 )
 def test_a_note_that_says_nothing_is_written_again(home, bloated, noted):
     size = _size(home)
     home.warehouse_size.write_bytes(noted.encode("latin-1"))
-    settle_warehouse(home)
+    shrink_warehouse(home)
     assert json.loads(home.warehouse_size.read_text()) == {
         "bytes": size,
         "copied_at": 0.0,
@@ -237,9 +310,17 @@ def test_a_smaller_one_is_noted(home, bloated):
     home.warehouse_size.write_text(
         json.dumps({"bytes": 2 * _size(home), "copied_at": 5.0, "seconds": 7.0})
     )
-    settle_warehouse(home)
+    shrink_warehouse(home)
     noted = json.loads(home.warehouse_size.read_text())
     assert noted == {"bytes": _size(home), "copied_at": 5.0, "seconds": 7.0}
+
+
+def test_a_note_that_cannot_be_written_is_done_without(home, bloated):
+    home.warehouse_size.unlink()
+    home.warehouse_size.mkdir()
+    shrink_warehouse(home)
+    drop_warehouse(home)
+    assert not home.warehouse.exists()
 
 
 def test_a_dropped_one_leaves_no_note(home, bloated):

@@ -15,12 +15,13 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
-from orb_learning.dbt_plugin import MEMORY_BYTES, STORAGE_VERSION, limit_memory
+from orb_learning._database import MEMORY_BYTES, limit_memory
 from orb_learning.errors import NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
 from orb_learning.staging import load
+from orb_learning.warehouse import STORAGE_VERSION
 
 from .warehouse import Warehouse
 
@@ -319,6 +320,40 @@ def test_a_second_run_waits_and_says_so_or_gives_up_in_one_line(tmp_path: Path) 
     assert refused.returncode != 0
     assert f"process {os.getpid()} still holds" in " ".join(refused.stdout.split())
     assert dbt(home, "run").returncode == 0
+
+
+WATCHED = """
+import os, sys
+from orb_learning.home import Home
+
+release = Home.release_lock
+
+def look_and_release(home):
+    links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    print("open:", [link for link in links if link.endswith(".duckdb")], file=sys.stderr)
+    release(home)
+
+Home.release_lock = look_and_release
+from dbt.cli.main import cli
+cli()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc to look into")
+def test_the_files_are_closed_before_the_lock_is_given_back(tmp_path: Path) -> None:
+    """Whoever waits for it opens them next, and would be told that they are in use."""
+    home = Home(tmp_path / "home")
+    ended = subprocess.run(
+        [sys.executable, "-c", WATCHED, "--quiet", "run",
+         "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs"],
+        cwd=PROJECT,
+        env={**os.environ, "ORB_LEARNING_HOME": str(home.root)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0
+    assert ended.stderr.splitlines()[-1] == "open: []"
 
 
 def test_a_warehouse_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -78,6 +78,21 @@ def test_a_table_that_cannot_be_built_keeps_its_rows(warehouse: Warehouse) -> No
     assert execute(warehouse, "select pool_id, pool_type from main.pools") == [("kept", "solo")]
 
 
+def test_a_view_that_cannot_be_made_keeps_the_table_in_its_place(warehouse: Warehouse) -> None:
+    execute(
+        warehouse,
+        "drop view main_staging.stg_feedback",
+        "create table main_staging.stg_feedback as select 1 as kept",
+    )
+    with duckdb.connect(str(warehouse.home.staging)) as staging:
+        staging.execute("alter table raw.feedback drop column rating")
+
+    with pytest.raises(RefreshError, match="rating"):
+        warehouse.run()
+
+    assert execute(warehouse, "from main_staging.stg_feedback") == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("name", "stands", "kind"),
     [
@@ -124,8 +139,20 @@ def unfrozen() -> Iterator[None]:
 
 @pytest.mark.parametrize(("program", "spared"), [("bin/dbt", True), ("bin/router", False)])
 def test_only_a_process_that_is_one_command_is_kept_from_the_collector(
-    unfrozen: None, monkeypatch: pytest.MonkeyPatch, program: str, spared: bool
+    warehouse: Warehouse,
+    unfrozen: None,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    spared: bool,
 ) -> None:
     monkeypatch.setattr(sys, "argv", [program, "run"])
-    spare_the_collector()
+    warehouse.refresher.invoke(["show", "--inline", "select 1 as one"])
     assert (gc.get_freeze_count() > 0) is spared
+
+
+def test_a_process_without_a_name_is_left_alone(
+    unfrozen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [])
+    spare_the_collector()
+    assert gc.get_freeze_count() == 0
