@@ -254,6 +254,43 @@ MUTANTS = (
         EQUALITY,
     ),
     Mutant(
+        "a full build commits between its parts",
+        "macros/engine/full_build.sql",
+        "        {%- do run_query(enter_part(part)) -%}\n",
+        "        {%- do run_query('commit') -%}{%- do run_query('begin') -%}\n"
+        "        {%- do run_query(enter_part(part)) -%}\n",
+        ("tests/python/models/test_full_build.py",),
+    ),
+    Mutant(
+        "a table is dropped before its successor is known to be made",
+        "macros/engine/in_place.sql",
+        "            drop {{ existing.type }} if exists {{ existing }}\n        {%- endcall %}\n",
+        "            drop {{ existing.type }} if exists {{ existing }}\n        {%- endcall %}\n"
+        "        {%- do adapter.commit() -%}\n",
+        ("tests/python/models/test_engine.py",),
+    ),
+    Mutant(
+        "rows are put into a table whatever its columns are",
+        "macros/engine/schema_changes.sql",
+        "        where built.columns != made.columns\n",
+        "        where false\n",
+        ("tests/python/models/test_engine.py",),
+    ),
+    Mutant(
+        "the lock is given back while the files are open",
+        "ingest/orb_learning/dbt_plugin.py",
+        "        self._end.detach()\n",
+        "        return\n",
+        ("tests/python/models/test_dbt_is_the_job.py",),
+    ),
+    Mutant(
+        "a copied warehouse is copied again at once",
+        "ingest/orb_learning/warehouse.py",
+        "        or is_resting\n",
+        "",
+        ("tests/python/test_warehouse.py",),
+    ),
+    Mutant(
         "an unknown cost counts as zero",
         "macros/known_cost.sql",
         "case when cost_source != 'unknown' then actual_cost end",
