@@ -63,7 +63,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         config.setdefault("storage_compatibility_version", STORAGE_VERSION)
         try:
             self._home.acquire_lock()
-            self._end = weakref.finalize(self, self._home.release_lock)
+            self._releases = weakref.finalize(self, self._home.release_lock)
             settle_warehouse(self._home)
             if get_flags().WHICH in LOADING_COMMANDS:
                 shrink_warehouse(self._home, str(config["storage_compatibility_version"]))
@@ -86,8 +86,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
             limit_memory(conn)
         self._connection = conn
         # Whoever waits for the lock opens the files next: they have to be closed before it is free.
-        self._end.detach()
-        weakref.finalize(self, _end, conn, self._home)
+        self._releases.detach()
+        weakref.finalize(self, _close_and_release, conn, self._home)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Refuse a second loading command on files that an earlier one left open."""
@@ -132,7 +132,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         self._home.warehouse_damage.touch(mode=0o600)
 
 
-def _end(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+def _close_and_release(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
     connection.close()
     home.release_lock()
 

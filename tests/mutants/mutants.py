@@ -279,7 +279,7 @@ MUTANTS = (
     Mutant(
         "the lock is given back while the files are open",
         "ingest/orb_learning/dbt_plugin.py",
-        "        self._end.detach()\n",
+        "        self._releases.detach()\n",
         "        return\n",
         ("tests/python/models/test_dbt_is_the_job.py",),
     ),
