@@ -45,10 +45,30 @@
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
 {% endmacro %}
 
-{#- The oldest load, a number, that told of any task in `relation`; 0 if there is none. -#}
-{% macro first_load(relation, condition='true') %}
-    {%- set found = run_query(
-        'select coalesce(min(first_load_id), 0) as oldest_load from ' ~ relation ~ ' where ' ~ condition
-    ) -%}
-    {{- return(found.columns[0].values()[0] | int) -}}
+{#- The newest load, a number, that `relation` holds a row of; 0 if it has none. -#}
+{% macro newest_load(relation) %}
+    {{- return(number_of('select coalesce(max(load_id), 0) as newest_load from ' ~ relation)) -}}
+{% endmacro %}
+
+{#- The oldest load, a number, that told of any task in `relation`; `otherwise` if there is none. -#}
+{% macro first_load(relation, condition='true', otherwise=0) %}
+    {{- return(number_of(
+        'select coalesce(min(first_load_id), ' ~ otherwise ~ ') as oldest_load from ' ~ relation
+        ~ ' where ' ~ condition
+    )) -}}
+{% endmacro %}
+
+{#-
+    The oldest load, a number, that told `target` of any task that `upstream` has new rows of since the
+    load `newest`; that one if all these tasks are new.
+-#}
+{% macro first_load_of_changed(target, upstream, newest) %}
+    {{- return(first_load(
+        target, 'task_id in (select task_id from ' ~ upstream ~ ' where load_id > ' ~ newest ~ ')', newest
+    )) -}}
+{% endmacro %}
+
+{#- The one number that `query` selects. -#}
+{% macro number_of(query) %}
+    {{- return(run_query(query).columns[0].values()[0] | int) -}}
 {% endmacro %}

@@ -16,30 +16,34 @@
 {% endmacro %}
 
 {#-
-    The executions of the days in the window that this model does not hold yet. The few days come
-    first and are joined, so that the engine skips what zone maps say is of another day.
+    The executions of the days in the window that this model does not hold yet. The few days are joined,
+    so that the engine skips what zone maps say is of another day.
 -#}
 {% macro executions_of_missing_days(days) %}
-    select
-        executions.*,
-        day_versions.fingerprint as day_fingerprint
+    select executions.*
     from {{ ref('executions') }} as executions
+    {% if is_incremental() %}
     inner join (
-        -- From the very rows that are read, so that a day's label never lies.
-        select
-            executions.date,
-            {{ fingerprint(['executions.task_id', 'executions.load_id']) }} as fingerprint
-        from {{ ref('executions') }} as executions
-        {% if is_incremental() %}
-        inner join (
-            select known_days.date
-            from {{ ref('int_execution_days') }} as known_days
-            where {{ within_window('known_days.date', days) }}
-                and known_days.date not in (select date from {{ this }})
-        ) as wanted_days on executions.date = wanted_days.date
-        {% else %}
-        where {{ within_window('executions.date', days) }}
-        {% endif %}
-        group by executions.date
-    ) as day_versions on executions.date = day_versions.date
+        select known_days.date
+        from {{ ref('int_execution_days') }} as known_days
+        where {{ within_window('known_days.date', days) }}
+            and known_days.date not in (select date from {{ this }})
+    ) as wanted_days on executions.date = wanted_days.date
+    {% else %}
+    where {{ within_window('executions.date', days) }}
+    {% endif %}
 {% endmacro %}
+
+{#-
+    In a select from executions that groups by date and whatever else: the date's fingerprint, as
+    `int_execution_days` has it, from the very rows that are grouped, so that a day's label never lies.
+    A day that gained a row has a newer load than before, for a row carries its task's newest one,
+    and a day that only lost rows has fewer; so rows need not be hashed one by one.
+-#}
+{% macro day_fingerprint() -%}
+    {{ combined([
+        'cast(sum(count(*)) over (partition by date) as bigint)',
+        'cast(sum(sum(load_id)) over (partition by date) as bigint)',
+        'max(max(load_id)) over (partition by date)',
+    ]) }}
+{%- endmacro %}

@@ -9,3 +9,12 @@
 {% macro default__fingerprint(columns) -%}
     cast(sum(cast(hash(hash({{ columns | join(', ') }})) as hugeint)) % 9223372036854775807 as bigint)
 {%- endmacro %}
+
+{#- One BIGINT that stands for several values. -#}
+{% macro combined(values) -%}
+    {{ adapter.dispatch('combined', 'orb_learning')(values) }}
+{%- endmacro %}
+
+{% macro default__combined(values) -%}
+    cast(hash({{ values | join(', ') }}) % 9223372036854775807 as bigint)
+{%- endmacro %}

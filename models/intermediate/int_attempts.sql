@@ -11,6 +11,7 @@
 }}
 {%- set fields = task_event_fields() %}
 {%- set sources = task_event_sources() | reverse | list %}
+{%- set newest = newest_load(this) if is_incremental() else 0 %}
 
 with
 {% if not is_incremental() %}
@@ -70,22 +71,15 @@ events as (
     where task_id in (select task_id from task_spans where not is_plain)
         and {{ in_part('load_id') }}
     {% else %}
-    -- Of a task that is known already the search begins with the load that first told of it, and
-    -- whole rows are read only where the engine's zone maps allow one of the events.
-    where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
-        and event_id in (
-            select event_id
+    -- The search begins with the load that first told of one of the tasks. Both loads are numbers
+    -- here: against a subquery the engine reads more than twice as long.
+    where
+        task_id in (
+            select task_id
             from {{ ref('int_task_events') }}
-            where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
-                and load_id >= (
-                    select
-                        coalesce(
-                            min(first_load_id), (select max(load_id) from {{ this }}), 0
-                        )
-                    from {{ this }}
-                    where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})
-                )
+            where load_id > {{ newest }}
         )
+        and load_id >= {{ first_load_of_changed(this, ref('int_task_events'), newest) }}
     {% endif %}
 
 ),

@@ -5,7 +5,7 @@ with final as (
     select
         date,
         count(*) as executions,
-        {{ fingerprint(['task_id', 'load_id']) }} as fingerprint
+        {{ combined(['count(*)', 'cast(sum(load_id) as bigint)', 'max(load_id)']) }} as fingerprint
     from {{ ref('executions') }}
     group by date
 

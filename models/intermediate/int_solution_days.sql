@@ -28,7 +28,7 @@ final as (
         count(quality_score) as quality_count,
         min(timestamp) as first_seen,
         max(timestamp) as last_seen,
-        any_value(day_fingerprint) as day_fingerprint
+        {{ day_fingerprint() }} as day_fingerprint
     from executions
     -- A day without any solution keeps one row, or it would look missing at every run.
     group by date, repo, solution_summary, task_type

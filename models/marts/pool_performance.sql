@@ -29,10 +29,10 @@ final as (
         {{ reproducible_avg('duration_seconds') }} as avg_duration,
         {{ reproducible_avg('known_cost') }} as avg_cost,
         cast(count(*) filter (where success) as double) / count(*) as success_rate,
-        any_value(date) as date,
-        any_value(day_fingerprint) as day_fingerprint
+        date,
+        {{ day_fingerprint() }} as day_fingerprint
     from executions
-    group by pool_type, repo, hour
+    group by pool_type, repo, hour, date
 
 )
 

@@ -25,10 +25,10 @@ final as (
         count(*) as executions,
         count(quality_score) as scored,
         count(*) filter (where success) as successful,
-        {{ reproducible_avg('quality_score') }} as avg_quality,
+        avg(quality_score) as avg_quality,
         cast(count(*) filter (where success) as double) / count(*) as success_rate,
         {{ reproducible_avg('known_cost') }} as avg_cost,
-        any_value(day_fingerprint) as day_fingerprint
+        {{ day_fingerprint() }} as day_fingerprint
     from executions
     group by repo, date
 

@@ -29,9 +29,9 @@ final as (
         count(*) filter (where success) as successful_count,
         {{ reproducible_avg('duration_seconds') }} as avg_duration,
         {{ reproducible_avg('known_cost') }} as avg_cost,
-        {{ reproducible_avg('quality_score') }} as avg_quality,
+        avg(quality_score) as avg_quality,
         percentile_cont(0.95) within group (order by duration_seconds) as p95_duration,
-        any_value(day_fingerprint) as day_fingerprint
+        {{ day_fingerprint() }} as day_fingerprint
     from executions
     group by repo, model_tier, task_type, date
 

@@ -30,8 +30,8 @@ _DATE = re.compile(r"\bdate '(\d{4}-\d\d-\d\d)'")
 _COMMENT = re.compile(r"\s*(?:/\*.*?\*/|--[^\n]*\n)\s*", re.DOTALL)
 _NODE = re.compile(r'"node_id": "model\.orb_learning\.(\w+)"')
 _CHANGES = ("alter", "create", "delete", "drop", "insert", "update")
-_OLDEST = " as oldest_load from "
-"""What dbt asks for, and puts into the statement that follows as a number."""
+_ASKED = re.compile(r" as (newest|oldest)_load from ")
+"""What dbt asks for, and puts into the statements that follow as a number, 0 on an empty home."""
 
 
 class Driver(Protocol):
@@ -181,7 +181,7 @@ def _by_model(seen: list[tuple[int, str]]) -> Statements:
                 kept.setdefault(_model_of(done[0]), []).extend(
                     ["begin", *map(_without_comment, done), "commit"]
                 )
-        elif verb not in _CHANGES and _OLDEST not in text:
+        elif verb not in _CHANGES and not _ASKED.search(text):
             continue
         elif cursor in open_transactions:
             open_transactions[cursor].append(sql)
@@ -241,13 +241,13 @@ class Compiled:
         self.load()
         count = _death(dies_at)
         with attached(warehouse=self.home.warehouse, staging=self.home.staging) as connection:
-            oldest = 0
+            loads = {"newest": 0, "oldest": 0}
             for statement in self._statements(connection):
                 count(0, statement)
                 text = _DATE.sub(lambda found: _moved(found[1], days), statement)
-                done = connection.execute(text.replace("load_id >= 0", f"load_id >= {oldest}"))
-                if _OLDEST in statement:
-                    ((oldest,),) = done.fetchall()
+                done = connection.execute(_of_loads(text, **loads))
+                if asked := _ASKED.search(statement):
+                    ((loads[asked[1]],),) = done.fetchall()
             if publishes:
                 as_of = NOW + timedelta(days=days)
                 publish(connection, self.home, schema="main", as_of=as_of.isoformat())
@@ -281,6 +281,13 @@ class Compiled:
                 yield from statements
             elif present[model][0] == "table":  # a view would be replaced by itself
                 yield from self._recorded.later[model]
+
+
+def _of_loads(sql: str, newest: int, oldest: int) -> str:
+    if "load_id > 0" in sql:
+        sql = sql.replace("load_id > 0", f"load_id > {newest}")
+        sql = sql.replace("(first_load_id), 0)", f"(first_load_id), {newest})")
+    return sql.replace("load_id >= 0", f"load_id >= {oldest}")
 
 
 def _moved(date: str, days: int) -> str:

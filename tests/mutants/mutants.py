@@ -139,19 +139,29 @@ MUTANTS = (
         MACHINE,
     ),
     Mutant(
+        "the newest load that attempts hold is one too new",
+        "macros/changed_tasks.sql",
+        "'select coalesce(max(load_id), 0) as",
+        "'select coalesce(max(load_id), 0) + 1 as",
+        MACHINE,
+    ),
+    Mutant(
         "the watermark is the events' own clock",
         "models/intermediate/int_attempts.sql",
-        "where task_id in ({{ changed_tasks(this, ref('int_task_events')) }})\n"
-        "        and event_id",
-        "where occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n"
-        "        and event_id",
+        """        task_id in (
+            select task_id
+            from {{ ref('int_task_events') }}
+            where load_id > {{ newest }}
+        )
+""",
+        "        occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n",
         LATE,
     ),
     Mutant(
         "the search for a task's events begins after the first of them",
         "models/intermediate/int_attempts.sql",
-        "and load_id >= (",
-        "and load_id > (",
+        "and load_id >= {{ first_load_of_changed(",
+        "and load_id > {{ first_load_of_changed(",
         LATE,
     ),
     Mutant(
@@ -164,8 +174,8 @@ MUTANTS = (
     Mutant(
         "the search for a task's old rows begins after the first of them",
         "macros/changed_tasks.sql",
-        "coalesce(min(first_load_id), 0)",
-        "coalesce(max(load_id), 0)",
+        "coalesce(min(first_load_id), ' ~ otherwise",
+        "coalesce(max(load_id), ' ~ otherwise",
         LATE,
     ),
     Mutant(
@@ -181,6 +191,20 @@ MUTANTS = (
         "                and known_days.fingerprint = built.day_fingerprint\n",
         "",
         MACHINE,
+    ),
+    Mutant(
+        "a day that only gained what another lost looks the same",
+        "macros/engine/fingerprint.sql",
+        "hash({{ values | join(', ') }})",
+        "hash({{ values | first }})",
+        MACHINE,
+    ),
+    Mutant(
+        "a mart labels its days in its own way",
+        "macros/days.sql",
+        "'max(max(load_id)) over (partition by date)'",
+        "'max(max(load_id)) over (partition by date) + 1'",
+        ("tests/python/models/test_counted_work.py",),
     ),
     Mutant(
         "what has aged out of the window stays",
