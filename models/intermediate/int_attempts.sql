@@ -62,6 +62,26 @@ plain as (
 
 ),
 
+{% else %}
+changed_tasks as (
+
+    select task_id
+    from {{ ref('int_task_events') }}
+    where load_id > {{ newest }}
+
+),
+
+-- Ids lie in no order, so they alone are looked through first, from the load on that first told of
+-- one of the tasks; then whole rows are read, only of loads that hold one of the events.
+loads_to_read as (
+
+    select load_id
+    from {{ ref('int_task_events') }}
+    where task_id in (select task_id from changed_tasks)
+        and load_id >= {{ first_load_of_changed(this, ref('int_task_events'), newest) }}
+
+),
+
 {% endif -%}
 events as (
 
@@ -71,15 +91,9 @@ events as (
     where task_id in (select task_id from task_spans where not is_plain)
         and {{ in_part('load_id') }}
     {% else %}
-    -- The search begins with the load that first told of one of the tasks. Both loads are numbers
-    -- here: against a subquery the engine reads more than twice as long.
     where
-        task_id in (
-            select task_id
-            from {{ ref('int_task_events') }}
-            where load_id > {{ newest }}
-        )
-        and load_id >= {{ first_load_of_changed(this, ref('int_task_events'), newest) }}
+        task_id in (select task_id from changed_tasks)
+        and load_id in (select load_id from loads_to_read)
     {% endif %}
 
 ),

@@ -148,13 +148,9 @@ MUTANTS = (
     Mutant(
         "the watermark is the events' own clock",
         "models/intermediate/int_attempts.sql",
-        """        task_id in (
-            select task_id
-            from {{ ref('int_task_events') }}
-            where load_id > {{ newest }}
-        )
-""",
-        "        occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n",
+        "        task_id in (select task_id from changed_tasks)\n        and load_id",
+        "        occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n"
+        "        and load_id",
         LATE,
     ),
     Mutant(
@@ -378,6 +374,13 @@ MUTANTS = (
         ("tests/python/staging/test_backup.py", "-k", "forgets"),
     ),
     # -- publishing -------------------------------------------------------------------------
+    Mutant(
+        "a publication's new rows are counted and not compared",
+        "ingest/orb_learning/_catching_up.py",
+        "select sum(hash(hash({KEYED[table].key}, load_id)))",
+        "select count({KEYED[table].key})",
+        ("tests/python/test_catching_up.py",),
+    ),
     Mutant(
         "a run with a failed node is published",
         PLUGIN,

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry, _catching_up, _faults, publication
+from orb_learning._copying import attached
 from orb_learning.events import Feedback
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication, current, publish
@@ -290,6 +291,32 @@ def test_what_differs_after_all_is_thrown_away(built, whole_copies, caplog):
     assert any("executions differs" in line for line in caplog.messages)
     assert len(whole_copies) == 1
     assert built.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "is_equal"),
+    [
+        ("select 1", True),
+        ("delete from {tasks} where load_id = 1 and task_id = 'a'", False),
+        ("insert into {tasks} values ('d', null, 1)", False),
+        ("update {tasks} set load_id = 2 where task_id = 'a'", False),
+        ("update {tasks} set task_id = 'd' where load_id = 2", False),
+    ],
+    ids=["nothing", "a row is gone", "a row came", "it is of another load", "it has a new key"],
+)
+def test_large_tables_are_compared_by_rows_of_loads_and_new_keys(tmp_path, change, is_equal):
+    rows = "values ('a', null::timestamp, 1::bigint), ('b', null, 1), ('c', null, 2)"
+    made = f"create table {{}} as from ({rows}) as made (task_id, first_routed_at, load_id)"
+    with duckdb.connect() as warehouse:
+        warehouse.execute(made.format("main.tasks"))
+        with attached(warehouse, tmp_path / "learning.db"):
+            warehouse.execute(made.format("publication.main.tasks"))
+            for side in ("main.tasks", "publication.main.tasks"):
+                warehouse.execute("begin")
+                warehouse.execute(change.format(tasks=side))
+                found = _catching_up.is_equal(warehouse, "main", "tasks", since=1)
+                warehouse.execute("rollback")
+                assert found is is_equal, side
 
 
 def test_one_that_has_grown_is_copied_as_a_whole(built, whole_copies, monkeypatch, caplog):
