@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
-from orb_learning import warehouse
+from orb_learning import _database, warehouse
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.warehouse import (
     STORAGE_VERSION,
@@ -171,6 +171,23 @@ def test_a_warehouse_that_has_grown_is_copied(home, bloated, caplog):
         assert connection.sql("select tags['storage_version'] from duckdb_databases()").fetchall()[
             0
         ] == (f"{STORAGE_VERSION}+",)
+
+
+def test_a_copy_is_on_the_disk_before_it_takes_its_place_and_the_place_after(
+    home, bloated, monkeypatch
+):
+    before = home.warehouse.stat().st_ino
+    synced = []
+
+    def note(path):
+        synced.append((path, home.warehouse.stat().st_ino == before))
+
+    monkeypatch.setattr(_database, "sync", note)
+    monkeypatch.setattr(warehouse, "sync", note)
+    shrink_warehouse(home)
+    (fresh, fresh_was_apart), (folder, folder_still_had_the_old) = synced
+    assert fresh.name.startswith(".warehouse.duckdb-") and fresh_was_apart
+    assert folder == home.root and not folder_still_had_the_old
 
 
 def test_a_copied_one_rests_by_what_the_copy_took(home, bloated):
