@@ -312,6 +312,37 @@ def test_cold_commands_work_while_hooks_write_and_readers_read(tmp_path: Path) -
     assert current(home).rows["executions"] == 5 + captured
 
 
+def test_a_cold_run_loads_and_publishes_without_heavy_libraries(tmp_path: Path) -> None:
+    heavy = {
+        "torch", "sentence_transformers", "openvino", "faiss", "numpy", "pandas", "pyarrow",
+        "streamlit", "apscheduler", "typer",
+    }  # fmt: skip
+    home = Home(tmp_path / "home")
+    outcomes(home, 5)
+    code = f"""
+import sys
+from dbt.cli.main import cli
+try:
+    cli(["run", "--quiet", *sys.argv[1:]])
+except SystemExit as end:
+    print(end.code, {heavy} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [
+            sys.executable, "-c", code,
+            "--target-path", home.root / "target", "--log-path", home.root / "logs",
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "ORB_LEARNING_HOME": str(home.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "0 set()\n", done.stdout + done.stderr
+    assert current(home).rows["executions"] == 5
+
+
 def test_a_second_run_waits_and_says_so_or_gives_up_in_one_line(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     with home.locked():
