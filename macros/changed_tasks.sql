@@ -68,7 +68,10 @@
     )) -}}
 {% endmacro %}
 
-{#- The one number that `query` selects. -#}
+{#- The one number that `query` selects; where dbt must not ask (`--no-introspect`), a subquery for it. -#}
 {% macro number_of(query) %}
+    {%- if not flags.INTROSPECT -%}
+        {{- return('(' ~ query ~ ')') -}}
+    {%- endif -%}
     {{- return(run_query(query).columns[0].values()[0] | int) -}}
 {% endmacro %}

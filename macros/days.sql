@@ -37,8 +37,9 @@
 {#-
     In a select from executions that groups by date and whatever else: the date's fingerprint, as
     `int_execution_days` has it, from the very rows that are grouped, so that a day's label never lies.
-    A day that gained a row has a newer load than before, for a row carries its task's newest one,
-    and a day that only lost rows has fewer; so rows need not be hashed one by one.
+    Rows need not be hashed one by one: `executions` takes rows of later loads only than it holds, so a
+    day that gained one has a newer load than before, and a day that only lost rows has fewer. Whatever
+    else removes or renumbers loads drops the warehouse.
 -#}
 {% macro day_fingerprint() -%}
     {{ combined([

@@ -147,8 +147,9 @@ def is_equal(warehouse: duckdb.DuckDBPyConnection, schema: str, table: str, sinc
     """Tell whether both databases have the same rows: of a large table, the same versions of them.
 
     A version is a key and the load that brought it; the columns follow from these. Keys lie in no
-    order and take most of the time to read, so they are compared of the loads after `since`, and
-    of older ones, whose rows were compared before and can only have gone, how many each left.
+    order and take most of the time to read, so of a large table they are compared for the loads
+    after `since` alone. Rows of older ones were compared or copied when `since` was published, and
+    can only have gone: how many each load left is compared.
     """
     ours, theirs = (
         _digest(table, name, since) for name in (f'"{schema}"."{table}"', f'{ALIAS}.main."{table}"')

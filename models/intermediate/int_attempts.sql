@@ -63,7 +63,7 @@ plain as (
 ),
 
 {% else %}
-changed_tasks as (
+changed as (
 
     select task_id
     from {{ ref('int_task_events') }}
@@ -77,7 +77,7 @@ loads_to_read as (
 
     select load_id
     from {{ ref('int_task_events') }}
-    where task_id in (select task_id from changed_tasks)
+    where task_id in (select task_id from changed)
         and load_id >= {{ first_load_of_changed(this, ref('int_task_events'), newest) }}
 
 ),
@@ -92,7 +92,7 @@ events as (
         and {{ in_part('load_id') }}
     {% else %}
     where
-        task_id in (select task_id from changed_tasks)
+        task_id in (select task_id from changed)
         and load_id in (select load_id from loads_to_read)
     {% endif %}
 

@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         "the watermark is the events' own clock",
         "models/intermediate/int_attempts.sql",
-        "        task_id in (select task_id from changed_tasks)\n        and load_id",
+        "        task_id in (select task_id from changed)\n        and load_id",
         "        occurred_at >= (select max(coalesce(ended_at, decided_at)) from {{ this }})\n"
         "        and load_id",
         LATE,

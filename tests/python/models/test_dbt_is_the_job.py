@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -310,6 +311,23 @@ def test_cold_commands_work_while_hooks_write_and_readers_read(tmp_path: Path) -
     last = dbt(home, "run")
     assert last.returncode == 0, last.stdout
     assert current(home).rows["executions"] == 5 + captured
+
+
+def test_what_is_compiled_without_a_question_finds_the_same_attempts(warehouse: Warehouse) -> None:
+    outcomes(warehouse.home, 3)
+    warehouse.refresher.invoke(["run"])
+    outcomes(warehouse.home, 5, tag="later ")
+    outcomes(warehouse.home, 1)  # another one of a task that is known
+    load(warehouse.home)
+    done = dbt(
+        warehouse.home, "compile", "--no-introspect", "-s", "int_attempts", "--output", "json",
+        "--quiet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    sql = json.loads(done.stdout)["compiled"]
+    with duckdb.connect(str(warehouse.home.warehouse), read_only=True) as connection:
+        connection.execute(f"attach '{warehouse.home.staging}' as staging (read_only)")
+        assert len(connection.sql(sql).fetchall()) == 6
 
 
 def test_a_cold_run_loads_and_publishes_without_heavy_libraries(tmp_path: Path) -> None:
