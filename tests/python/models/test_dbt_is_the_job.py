@@ -122,10 +122,13 @@ def test_what_is_not_a_whole_run_is_not_published(
 ) -> None:
     warehouse.run()
     before = current(warehouse.home).id
+    outcomes(warehouse.home, 3)  # or there would be nothing to publish
 
     warehouse.run(*arguments)
 
     assert current(warehouse.home).id == before
+    warehouse.run()
+    assert current(warehouse.home).id != before
 
 
 @pytest.mark.parametrize(
@@ -140,11 +143,14 @@ def test_a_failed_node_keeps_the_last_publication(
 ) -> None:
     warehouse.run()
     before = current(warehouse.home).id
+    outcomes(warehouse.home, 3)  # or there would be nothing to publish
 
     with pytest.raises(RefreshError, match=fault):
         warehouse.run(**variables)
 
     assert current(warehouse.home).id == before
+    warehouse.run()
+    assert current(warehouse.home).id != before
 
 
 def test_a_var_cannot_smuggle_sql_into_a_model(warehouse: Warehouse) -> None:
