@@ -341,9 +341,9 @@ class QualityPolicyAdjusted(Event):
 
     Attributes:
         policy_id: names the policy.
-        project_maturity: new, stable or mature.
+        project_maturity: `new`, `stable` or `mature`.
         coverage_threshold: test coverage demanded, 0..1.
-        strictness_level: lenient, standard or strict.
+        strictness_level: `lenient`, `standard` or `strict`.
         adjustment_reason: why it was set so.
     """
 

@@ -1,4 +1,7 @@
-"""What dbt is told of the raw tables, written from the event classes by `make sources`."""
+"""What dbt is told of the raw tables, written from the event classes by `make sources`.
+
+Each field's text is also a doc block of the field's name, for the models that pass it on.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,9 @@ sources:
         warn_after: {count: 1, period: day}
     tables:
 """
+_DOCS_HEAD = (
+    "{# Written by `make sources` from the classes in ingest/orb_learning/events.py. #}\n\n"
+)
 _TABLE = """      - name: {name}
         description: {description}
         data_tests:
@@ -42,46 +48,57 @@ def write() -> None:
 
 def written() -> dict[str, str]:
     """Return each file's text by its path in the checkout."""
-    return {"models/staging/_staging__sources.yml": _sources()}
+    return {
+        "models/staging/_staging__sources.yml": _sources(),
+        "models/staging/_fields.md": _doc_blocks(),
+    }
 
 
 def field_texts() -> dict[str, str]:
-    """Return what the fields of all events mean, by name.
+    """Return what each field of an event means, by name.
 
     Raises:
         ValueError: a field has no text, or two.
     """
-    texts = {name: f"{{{{ doc('{name}') }}}}" for name in LOADER_COLUMNS}
-    bases = {base: None for cls in EVENT_TYPES.values() for base in reversed(cls.__mro__)}
-    for cls in bases:
+    said: dict[str, str] = {}
+    for cls in {base: None for kind in EVENT_TYPES.values() for base in reversed(kind.__mro__)}:
         if cls.__module__ != Event.__module__:
             continue
         _, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
         for name, text in _ATTRIBUTE.findall(attributes):
-            if name in texts:
+            if name in said:
                 raise ValueError(f"{cls.__name__}.{name} is described elsewhere already")
-            texts[name] = " ".join((text[0].upper() + text[1:]).split())
+            said[name] = " ".join((text[0].upper() + text[1:]).split())
+    texts = {}
+    for cls in EVENT_TYPES.values():
+        for name, type_ in raw_columns(cls).items():
+            if name in LOADER_COLUMNS:
+                continue
+            if name not in said:
+                raise ValueError(f"{cls.__name__}.{name} has no text in the docstring of its class")
+            texts[name] = f"UTC. {said[name]}" if type_ == "TIMESTAMP" else said[name]
     return texts
 
 
 def _sources() -> str:
-    texts = field_texts()
+    texts = field_texts() | {name: f"{{{{ doc('{name}') }}}}" for name in LOADER_COLUMNS}
     lines = [_HEAD]
     for kind, cls in EVENT_TYPES.items():
         said = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
         lines.append(_TABLE.format(name=kind, description=_quoted(f"{said} One row per event.")))
         for name, type_ in raw_columns(cls).items():
-            if name not in texts:
-                raise ValueError(f"{cls.__name__}.{name} has no text in the docstring of its class")
-            lines.append(_column(name, type_.lower(), texts[name]))
+            declared = f'"{type_.lower()}"' if "[" in type_ else type_.lower()
+            tests = ", data_tests: [not_null]" if name == "event_id" else ""
+            lines.append(
+                f"          - {{name: {name}, data_type: {declared},"
+                f" description: {_quoted(texts[name])}{tests}}}\n"
+            )
     return "".join(lines)
 
 
-def _column(name: str, type_: str, text: str) -> str:
-    said = _quoted(f"UTC. {text}" if type_ == "timestamp" else text)
-    tests = ", data_tests: [not_null]" if name == "event_id" else ""
-    spelled = f'"{type_}"' if "[" in type_ else type_
-    return f"          - {{name: {name}, data_type: {spelled}, description: {said}{tests}}}\n"
+def _doc_blocks() -> str:
+    blocks = [f"{{% docs {name} %}}{text}{{% enddocs %}}\n" for name, text in field_texts().items()]
+    return "".join([_DOCS_HEAD, *blocks])
 
 
 def _quoted(text: str) -> str:

@@ -44,7 +44,8 @@ ADDED = {
     f"{MIGRATION}.down.sql": f"alter table raw.routing_outcome drop column {FIELD};\n",
 }
 TEXT = "share of the prompt read from a cache, 0..1."
-DESCRIBED = f"      - name: {FIELD}\n        description: {TEXT.capitalize()}\n"
+DOC = f"description: \"{{{{ doc('{FIELD}') }}}}\""
+DESCRIBED = f"      - name: {FIELD}\n        {DOC}\n"
 DECLARED = f"{DESCRIBED}        data_type: double\n"
 
 # The file, what stands there once, and what takes its place.
@@ -66,7 +67,7 @@ PATCHES = [
     (
         "models/staging/_staging__models.yml",
         "  - name: stg_pool_execution_starts\n",
-        f"{DESCRIBED}  - name: stg_pool_execution_starts\n",
+        f"      - {{name: {FIELD}, {DOC}}}\n  - name: stg_pool_execution_starts\n",
     ),
     (
         "macros/task_events.sql",
