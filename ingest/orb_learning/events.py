@@ -134,7 +134,13 @@ class TaskEvent(Event):
     attempt: Attempt | None = None
 
 
-class Outcome(TaskEvent):
+class SharedFields(BaseModel):
+    """Fields of an event that a record has too."""
+
+    model_config = ConfigDict(protected_namespaces=(), defer_build=True)
+
+
+class OutcomeFields(SharedFields):
     """What is known once an attempt has ended.
 
     Attributes:
@@ -163,8 +169,8 @@ class Outcome(TaskEvent):
     solution_summary: OptionalText = None
 
 
-class RoutingDecision(TaskEvent):
-    """The router chose a tier and a pool for a task.
+class RoutingFields(SharedFields):
+    """What a router knows of a task and chooses for it.
 
     Attributes:
         task_type: kind of task, in the host's words.
@@ -182,7 +188,6 @@ class RoutingDecision(TaskEvent):
         candidates: tier to probability, over all tiers the policy could have chosen; sums to 1.
     """
 
-    event_type: Literal["routing_decision"] = "routing_decision"
     task_type: Text
     task_description: Text | None = None
     repo: Text
@@ -197,6 +202,35 @@ class RoutingDecision(TaskEvent):
     policy_version: OptionalText = None
     propensity: Propensity | None = None
     candidates: Candidates | None = None
+
+
+class ExecutionFields(RoutingFields, OutcomeFields):
+    """What is known of a whole execution.
+
+    Attributes:
+        user_accepted: whether a person took the result; the latest feedback that says so decides.
+        user_rating: a person's rating, 1..5; the latest decides.
+    """
+
+    task_description: Text
+    pool_type: Text
+    routing_confidence: Fraction
+    user_accepted: bool | None = None
+    user_rating: Rating | None = None
+
+
+class Outcome(OutcomeFields, TaskEvent):
+    """An event that tells how an attempt ended."""
+
+
+# In a line `event_type` stands before the fields that records share, and lines are hashed: it
+# comes from a class of its own, for pydantic takes the fields of the last base first.
+class _Decided(TaskEvent):
+    event_type: Literal["routing_decision"] = "routing_decision"
+
+
+class RoutingDecision(RoutingFields, _Decided):
+    """The router chose a tier and a pool for a task."""
 
 
 class RoutingOutcome(Outcome):
@@ -235,34 +269,22 @@ class TaskCompleted(Outcome):
     pool_type: Text | None = None
 
 
-class ExecutionRecorded(Outcome):
-    """A whole execution at once, as imports and `store_execution` give it.
-
-    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+class _Recorded(Outcome):
+    """Begins `ExecutionRecorded`.
 
     Attributes:
         timestamp: when the task was routed.
-        user_accepted: whether a person took the result; the latest feedback that says so decides.
-        user_rating: a person's rating, 1..5; the latest decides.
     """
 
     event_type: Literal["execution_recorded"] = "execution_recorded"
     timestamp: Time
-    task_type: Text
-    task_description: Text
-    repo: Text
-    file_count: Count = 0
-    estimated_tokens: Count = 0
-    model_tier: Text
-    pool_type: Text
-    swarm_topology: OptionalText = None
-    routing_confidence: Fraction
-    complexity_score: Score = 50
-    policy_version: OptionalText = None
-    propensity: Propensity | None = None
-    candidates: Candidates | None = None
-    user_accepted: bool | None = None
-    user_rating: Rating | None = None
+
+
+class ExecutionRecorded(ExecutionFields, _Recorded):
+    """A whole execution at once, as imports and `store_execution` give it.
+
+    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+    """
 
     @model_validator(mode="after")
     def _occurred_at_its_end(self) -> Self:
