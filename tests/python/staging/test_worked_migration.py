@@ -38,11 +38,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 NEWEST = known_migrations()[-1].version
 FIELD = "cache_hit_rate"
-MIGRATION = f"ingest/orb_learning/staging/migrations/{NEWEST + 1:04}_{FIELD}"
-ADDED = {
-    f"{MIGRATION}.up.sql": f"alter table raw.routing_outcome add column {FIELD} DOUBLE;\n",
-    f"{MIGRATION}.down.sql": f"alter table raw.routing_outcome drop column {FIELD};\n",
-}
 TEXT = "share of the prompt read from a cache, 0..1."
 DOC = f"description: \"{{{{ doc('{FIELD}') }}}}\""
 DESCRIBED = f"      - name: {FIELD}\n        {DOC}\n"
@@ -115,8 +110,6 @@ class Patched:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-        for name, text in ADDED.items():
-            (root / name).write_text(text)
         for name, before, after in PATCHES:
             text = (root / name).read_text()
             assert text.count(before) == 1, f"{name}: {before!r} stands there not exactly once"
@@ -128,11 +121,15 @@ class Patched:
             "ORB_LEARNING_HOME": str(home.root),
         }
         self._root = root
-        self.run("from orb_learning.staging._sources import write; write()")
+        self._python("-m", "orb_learning.staging._drafting", FIELD)
+        self._python("-m", "orb_learning.staging._sources")
 
     def run(self, code: str, *arguments: str) -> str:
+        return self._python("-c", code, *arguments)
+
+    def _python(self, *arguments: str) -> str:
         ran = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, *arguments],
             env=self._environment,
             cwd=self._root,
             capture_output=True,
