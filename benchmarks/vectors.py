@@ -32,7 +32,8 @@ from report import (
     timed,
 )
 
-from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
+from orb_learning.embeddings import DIMENSIONS
+from orb_learning.embeddings._vectors import DECIMALS
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class Shipped(Contender):
         build_index(np.arange(self.count), self.matrix(), self.files()[0])
 
     def open(self) -> Callable[[Vectors], Any]:
-        from orb_learning.embeddings._index import VectorIndex
+        from orb_learning.embeddings import VectorIndex
 
         index, allowed = VectorIndex(self.files()[0]), allowed_rows(self.count, self.share)
         return lambda vector: index.search(vector, allowed, NEAREST)[0]
@@ -492,8 +493,9 @@ def some_texts(root: Path) -> list[str]:
 
 def embedded(path: str, texts: list[str], cache: Path) -> tuple[float, Vectors]:
     """Return how many texts a second a path embeds, and the vectors."""
-    from orb_learning.embeddings._model import Reference, locate_model
+    from orb_learning.embeddings import locate_model
     from orb_learning.embeddings._openvino import OpenVino, load_openvino
+    from orb_learning.embeddings._reference import Reference
 
     source = locate_model()
     embed: Callable[[list[str]], Any]

@@ -5,6 +5,10 @@
         task_key='task_id',
         changed_from='int_attempts',
         on_schema_change='fail',
+        meta={'published': {
+            'key': 'task_id', 'order': 'first_routed_at',
+            'source': 'int_attempts', 'source_key': 'task_id', 'oldest': 'first_load_id',
+        }},
     )
 }}
 -- depends_on: {{ ref('int_attempts') }}

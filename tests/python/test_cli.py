@@ -19,19 +19,20 @@ import duckdb
 import pytest
 import typer
 
-from orb_learning import cli, refresh, report, schedule, status
-from orb_learning.cli import _app, _show
+from orb_learning import cli, refresh, serving
+from orb_learning.cli import _app
 from orb_learning.errors import RefreshError
 from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
-from orb_learning.refresh import RefreshReport
-from orb_learning.report import MARTS
-from orb_learning.turns import ScheduleState, write_state
+from orb_learning.refresh import RefreshReport, ScheduleState, _scheduler
+from orb_learning.refresh._state import write_state
+from orb_learning.serving import MARTS
+from orb_learning.upkeep import _status
+from publishing import PATTERNS, POOLS, TIERS, TREND, publish_marts
 from test_importer import ROW, ROWS, write_json
-from test_report import PATTERNS, POOLS, TIERS, publish_marts
 
-PROGRAM = [sys.executable, "-c", "from orb_learning.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "orb_learning"]
 
 
 @dataclass(frozen=True)
@@ -500,9 +501,9 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
     assert (ended.code, ended.err) == (0, "")
     rows = list(csv.reader(io.StringIO(ended.out)))
     assert [row for row in rows if row[0] == "mart"] == [
-        ["mart", *columns] for columns, _ in MARTS.values()
+        ["mart", *mart.columns] for mart in MARTS.values()
     ]
-    assert len(rows) == 3 + len(TIERS) + len(POOLS) + len(PATTERNS)
+    assert len(rows) == len(MARTS) + len(TIERS) + len(POOLS) + len(TREND) + len(PATTERNS)
     assert rows[1] == [
         *("tier_performance", "acme/api", "large", "fix", "2026-03-01"),
         *("1234", "1000", "61.25", "", "", "99.5"),
@@ -525,6 +526,7 @@ def test_a_report_in_json_has_the_figures_and_their_origin(run, home):
     assert {name: len(rows) for name, rows in document["marts"].items()} == {
         "tier_performance": 4,
         "pool_performance": 2,
+        "quality_trend": 2,
         "solution_patterns": 2,
     }
     first = document["marts"]["tier_performance"][0]
@@ -568,14 +570,14 @@ def test_a_report_may_be_of_some_marts_and_some_rows(run, home):
 
 def test_a_report_for_people_shows_ten_rows_and_the_others_all(run, home, monkeypatch):
     limits: list[object] = []
-    build = report.build_report
+    build = serving.build_report
 
     def note(*arguments: Any, **options: Any) -> Any:
         limits.append(options["limit"])
         return build(*arguments, **options)
 
     publish_marts(home)
-    monkeypatch.setattr(report, "build_report", note)
+    monkeypatch.setattr(serving, "build_report", note)
     for style in ("table", "json", "csv"):
         run("report", "--format", style)
     assert limits == [10, None, None]
@@ -611,7 +613,7 @@ def test_the_state_tells_how_fresh_the_marts_are_and_what_fails(run, home, monke
     moment = "2026-03-01T12:10:02.5+00:00"
     failing = ScheduleState(7, 2.5, moment, moment, moment, 3, moment, "disk full")
     write_state(home, failing)
-    monkeypatch.setattr(status, "is_scheduled", lambda _: True)
+    monkeypatch.setattr(_status, "is_scheduled", lambda _: True)
     lines = dict(line.split("  ", 1) for line in run("status").out.splitlines())
     shown = "2026-03-01 12:10:02 UTC"
     assert lines["schedule"].strip() == "every 2.5 s, process 7"
@@ -621,16 +623,16 @@ def test_the_state_tells_how_fresh_the_marts_are_and_what_fails(run, home, monke
 
 def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
     asked = []
-    monkeypatch.setattr(schedule, "schedule", lambda *given, **named: asked.append((given, named)))
+    monkeypatch.setattr(refresh, "schedule", lambda *given, **named: asked.append((given, named)))
     options = ["--interval", "2", "--tests-every", "5", "--grace", "9", "--no-embed"]
     assert run("schedule") == run("schedule", *options) == Ended(0, "", "")
     assert asked == [
         (
             (home.root,),
             {
-                "interval_seconds": schedule.INTERVAL_SECONDS,
-                "tests_every_minutes": schedule.TESTS_EVERY_MINUTES,
-                "grace_seconds": schedule.GRACE_SECONDS,
+                "interval_seconds": _scheduler.INTERVAL_SECONDS,
+                "tests_every_minutes": _scheduler.TESTS_EVERY_MINUTES,
+                "grace_seconds": _scheduler.GRACE_SECONDS,
                 "embeds": True,
             },
         ),
@@ -644,21 +646,6 @@ def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
             },
         ),
     ]
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (2_960_000, "3.0 MB"),
-        (7_250_000_000, "7.2 GB"),
-        (12_345_000_000_000, "12345.0 GB"),
-    ],
-)
-def test_sizes_are_shown_in_units(size, shown):
-    assert _show.bytes_text(size) == shown
 
 
 # Commands that run dbt, with dbt left out; `models/` runs them whole

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from orb_learning.cli._options import Sure
-from orb_learning.cli._show import bytes_text, out
+from orb_learning.cli._show import out
 from orb_learning.home import Home
 
 app = typer.Typer()
@@ -27,9 +28,9 @@ def backup(
 
     `orb-learning backup --to /mnt/backups`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
-    made = staging.backup(context.obj, to)
+    made = upkeep.backup(context.obj, to)
     out.print(f"{made.path}: load {made.load_id}, {made.events:,} events")
 
 
@@ -49,12 +50,12 @@ def restore(
 
     `orb-learning restore --yes`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
     home: Home = context.obj
     if not yes:
         typer.confirm(f"Replace {home.staging}?", abort=True)
-    restored = staging.restore(home, file)
+    restored = upkeep.restore(home, file)
     out.print(
         f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
     )
@@ -77,11 +78,11 @@ def prune(
 
     `orb-learning prune --raw-days 180 --derived-days 90`
     """
-    from orb_learning import staging
-    from orb_learning.project import retention_days
+    from orb_learning import upkeep
+    from orb_learning.refresh import retention_days
 
     raw, derived = retention_days()
-    report = staging.prune(
+    report = upkeep.prune(
         context.obj,
         raw_days=raw if raw_days is None else raw_days,
         derived_days=derived if derived_days is None else derived_days,
@@ -89,7 +90,7 @@ def prune(
     )
     out.print(
         f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
-        f"{report.publications:,} publications; {bytes_text(report.freed_bytes)} freed",
+        f"{report.publications:,} publications; {decimal(report.freed_bytes)} freed",
     )
 
 
@@ -111,7 +112,7 @@ def erase(
 
     `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10`
     """
-    from orb_learning.staging import request_erasure
+    from orb_learning.upkeep import request_erasure
 
     count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
     out.print(f"{count:,} to be erased by the next refresh")

@@ -12,7 +12,7 @@ from orb_learning.errors import ProjectError, RefreshError
 from orb_learning.events import Event, Feedback, RoutingDecision, RoutingOutcome
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.staging import prune, request_erasure
+from orb_learning.upkeep import prune, request_erasure
 
 from .warehouse import Warehouse
 
