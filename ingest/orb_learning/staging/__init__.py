@@ -4,6 +4,7 @@ from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 from orb_learning.staging._file import open_staging, open_staging_file
+from orb_learning.staging._floor import lower_floor
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
@@ -39,6 +40,7 @@ __all__ = [
     "known_migrations",
     "list_quarantine",
     "load",
+    "lower_floor",
     "migrate_down",
     "migrate_up",
     "open_staging",

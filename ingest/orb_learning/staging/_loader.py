@@ -19,6 +19,7 @@ from orb_learning.staging._batch import Batch, LoadReport, Place, Progress, atta
 from orb_learning.staging._bulk import Bulk, bulk_file
 from orb_learning.staging._commit import commit, next_load_id
 from orb_learning.staging._file import open_staging
+from orb_learning.staging._floor import lift_future_floor
 from orb_learning.staging._segments import MAX_READ_BYTES, Block, Line, open_segment, segment_sizes
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _load(
                 if on_progress:
                     on_progress(report.lines)
             _mark_complete(connection, batch.segments)
+            lift_future_floor(connection, home)
             crash_point("load.completed")
             if not total.load_id:
                 total = LoadReport(batch.load_id - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from orb_learning.errors import HomeError
 from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
 from orb_learning.home import Home, size_of
 from orb_learning.staging._file import checkpoint, damaged_logs, open_staging, rewrite
+from orb_learning.staging._floor import newest_load, raise_floor
 from orb_learning.staging._loader import load
 from orb_learning.staging._naming import named_by_refused
 from orb_learning.staging._segments import open_segment, segment_names
@@ -30,7 +30,8 @@ REWRITE_ABOVE = 0.2
 MAX_DAYS = 365_000
 """A thousand years; more reach back to before there are dates."""
 
-logger = logging.getLogger("orb_learning.staging")
+MAX_PAUSE_DAYS = 31
+"""After a longer time in which nothing was loaded or captured the clock is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def prune(
     derived_days: int = 90,
     segment_days: int = 7,
     today: date | None = None,
+    is_sure: bool = False,
 ) -> PruneReport:
     """Remove what is older than its retention; the next refresh builds the warehouse anew.
 
@@ -66,15 +68,20 @@ def prune(
     is ever folded from a part of its events. Pools go with their closing. Solutions and quality
     policies stay.
 
+    A clock that went wrong must not make everything old: `today` is compared with what was loaded
+    and captured, before anything is loaded and again after that.
+
     Args:
         home: whose data.
         raw_days: days that raw events stay, counted in whole days before `today`.
         derived_days: days that executions and feedback stay; at most `raw_days`.
         segment_days: days that a loaded segment stays after its last line was written.
         today: the day to count from, UTC; default today.
+        is_sure: believe the given `today` whatever was loaded and captured.
 
     Raises:
-        HomeError: a number is negative, or executions were to outlive their raw events; or see
+        HomeError: `today` is before the newest load, or comes within `MAX_PAUSE_DAYS` of a longer
+            pause; a number is negative, or executions were to outlive their raw events; or see
             `load`.
         BusyError: another process is at work.
     """
@@ -93,13 +100,19 @@ def prune(
             "they are built from them"
         )
     day = today or utc_now().date()
+    must_judge = today is None or not is_sure
     with home.locked():
+        if must_judge:
+            with open_staging(home) as connection:
+                _refuse_unlikely(connection, day)
         load(home)
         before = size_of(home.root)
         with open_staging(home) as connection:
+            if must_judge:
+                _refuse_unlikely(connection, day)
             with _transaction(connection):
                 rows = _remove_old_rows(connection, day - timedelta(days=raw_days))
-                floor = _raise_floor(connection, day - timedelta(days=derived_days))
+                floor = raise_floor(connection, day, day - timedelta(days=derived_days))
                 if rows or floor:
                     drop_warehouse(home)  # first: a kill in between must not leave it standing
             checkpoint(connection, home)
@@ -114,6 +127,55 @@ def prune(
         publications = delete_older(home)
         freed = before - size_of(home.root)
     return PruneReport(rows, floor, segments, publications, max(freed, 0))
+
+
+def _refuse_unlikely(connection: duckdb.DuckDBPyConnection, today: date) -> None:
+    """Refuse a day that does not follow on what was loaded and captured.
+
+    A pause stays suspicious until the days after it are as many: a wrong clock loads and captures
+    too. A capture later than its load, or a load earlier than the first one, tells nothing.
+    """
+    newest = newest_load(connection)
+    reason = f"the newest load is of {newest}" if newest and newest > today else ""
+    captures = " union ".join(
+        f"select load_id, cast(captured_at as date) as day from raw.{kind}" for kind in EVENT_TYPES
+    )
+    pauses = connection.execute(
+        f"""
+        with loads as (
+            select load_id, cast(loaded_at as date) as day from ledger.loads
+        ),
+        days as (
+            select day from loads where day >= (select arg_min(day, load_id) from loads)
+            union
+            select captures.day
+            from ({captures}) as captures
+            inner join loads on captures.load_id = loads.load_id and captures.day <= loads.day
+            union
+            select $today
+        ),
+        pauses as (
+            select day, lag(day) over (order by day) as day_before from days where day <= $today
+        )
+        select day_before, day
+        from pauses
+        where day - day_before > $max_pause
+            and day >= $today - $max_pause
+            and day > (
+                select coalesce(max(cast(pruned_at as date)), date '0001-01-01')
+                from ledger.retention
+                where cast(pruned_at as date) <= $today
+            )
+        """,
+        {"today": today, "max_pause": MAX_PAUSE_DAYS},
+    ).fetchall()
+    for day_before, day in pauses:
+        reason = f"nothing was loaded or captured between {day_before} and {day}"
+    if reason:
+        raise HomeError(
+            f"today would be {today}, but {reason}; nothing was removed: set the clock, or if the"
+            f" day is right run `orb-learning prune --today {today} --yes` once"
+        )
 
 
 @contextmanager
@@ -178,20 +240,6 @@ def _tasks_in_quarantine(connection: duckdb.DuckDBPyConnection, first_day: date)
                 if subject == "task":
                     tasks.add(task_uuid(identity))
     return tasks
-
-
-def _raise_floor(connection: duckdb.DuckDBPyConnection, first_day: date) -> date | None:
-    """Note the first day of executions to keep, which only ever moves forward."""
-    ((latest,),) = connection.execute(
-        "select max(executions_from) from ledger.retention"
-    ).fetchall()
-    if latest is not None and latest >= first_day:
-        return None
-    connection.execute(
-        "insert into ledger.retention values (?, ?)",
-        [utc_now().replace(tzinfo=None), first_day],
-    )
-    return first_day
 
 
 def _loaded_segments(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
