@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -363,8 +364,61 @@ def test_pruning_takes_its_days_from_the_project_or_the_command(run, home, tmp_p
     assert run("prune", "--raw-days", 100_000, "--derived-days", 100_000).out.startswith(
         "removed 0 raw events, 0 loaded segments, 0 publications; "
     )
-    assert run("prune").out.startswith("removed 1 raw events, ")
+    pruned = run("prune").out
+    assert pruned.startswith("removed 1 raw events, ")
+    assert re.search(r" freed; kept are executions from \d{4}-\d\d-\d\d\n$", pruned)
+    assert run("prune").out.endswith(" freed\n")
     assert run("prune", "--derived-days", 91).code == 2
+
+
+@pytest.fixture
+def pruned(run, tmp_path):
+    """A home whose loads are of today and whose executions are hidden until 2200."""
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    run("load")
+    run("prune", "--today", "2200-06-15", "--raw-days", 100_000, "--derived-days", 90, "--yes")
+
+
+def test_pruning_by_a_doubtful_clock_is_refused_and_a_named_day_asked_for(
+    run, home, tmp_path, monkeypatch
+):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    run("load")
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update ledger.loads set loaded_at = '2200-01-01'")
+    refused = run("prune", "--yes")
+    assert refused.code == 2
+    message = failed(refused)
+    assert "but the newest load is of 2200-01-01; nothing was removed" in message
+    (command,) = re.findall("`orb-learning (.*)`", message)
+    for answer, code in (("n", 1), ("y", 0)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{answer}\n"))
+        asked = run(*command.removesuffix(" --yes").split(), "--raw-days", 100_000)
+        assert asked.code == code
+        day = command.split()[2]
+        assert asked.out.startswith(f"Remove what is older than its retention on {day}?")
+    assert run(*command.split()).out.startswith("removed 1 raw events, ")
+    assert run("prune", "--today", "soon", "--yes").code == 2
+
+
+def test_a_status_names_the_floor_and_counts_what_it_hides(run, pruned):
+    assert "hidden events" in run("status").out
+    assert "1 from before 2200-03-17" in run("status").out
+
+
+def test_the_floor_is_lowered_and_nothing_else_is_done(run, home, pruned):
+    assert run("prune", "--floor", "2026-03-01").out == (
+        "executions are kept from 2026-03-01 on; the next whole refresh builds everything anew, "
+        "and a prune may raise that day again\n"
+    )
+    assert "hidden events       0 from before 2026-03-01" in run("status").out
+    assert failed(run("prune", "--floor", "2026-03-02")) == (
+        "executions are kept from 2026-03-01 on: a floor is only lowered"
+    )
+    for option in ("--raw-days", "--derived-days"):
+        assert run("prune", "--floor", "2026-02-01", option, 9).code == 2
+    assert run("prune", "--floor", "2026-02-01", "--today", "2026-03-01", "--yes").code == 2
+    assert "before 2026-03-01" in run("status").out
 
 
 def test_an_erasure_is_asked_for(run, home):

@@ -102,6 +102,11 @@ def status(context: typer.Context) -> None:
         ),
         "events loaded": busy if state.loaded_events is None else f"{state.loaded_events:,}",
         "in quarantine": busy if state.quarantined is None else f"{state.quarantined:,}",
+        **(
+            {"hidden events": f"{state.hidden_events:,} from before {state.executions_from}"}
+            if state.executions_from
+            else {}
+        ),
         "last publication": (
             f"{_moment(publication.published_at)}, load {publication.load_id}, "
             f"as of {publication.as_of[:10]}, {publication.rows['executions']:,} executions"

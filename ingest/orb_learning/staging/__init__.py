@@ -22,6 +22,13 @@ from orb_learning.staging._file import (
     verify,
     with_remedy,
 )
+from orb_learning.staging._floor import (
+    floor_of,
+    hidden_events,
+    lower_floor,
+    newest_load,
+    raise_floor,
+)
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
@@ -51,16 +58,21 @@ __all__ = [
     "erase_all_rows",
     "erased_subjects",
     "faults",
+    "floor_of",
     "has_one_of",
+    "hidden_events",
     "is_refused_about",
     "known_migrations",
     "list_quarantine",
     "load",
+    "lower_floor",
     "named_by_event",
     "named_by_refused",
+    "newest_load",
     "note_removal",
     "open_staging",
     "open_staging_file",
+    "raise_floor",
     "raw_columns",
     "replay_quarantine",
     "rewrite",

@@ -21,6 +21,7 @@ from orb_learning.staging._bulk import Bulk, bulk_file
 from orb_learning.staging._commit import commit
 from orb_learning.staging._erasure import must_apply
 from orb_learning.staging._file import open_staging
+from orb_learning.staging._floor import lift_future_floor
 from orb_learning.staging._ledger import next_load_id
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _load(
             if on_progress:
                 on_progress(report.lines)
         _mark_complete(connection, batch.segments)
+        lift_future_floor(connection, home)
         crash_point("load.completed")
         if not total.load_id:
             total = LoadReport(batch.load_id - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,9 @@ from orb_learning.staging import (
     checkpoint,
     damaged_logs,
     named_by_refused,
+    newest_load,
     open_staging,
+    raise_floor,
     rewrite,
 )
 from orb_learning.upkeep._intake import take_in
@@ -35,7 +36,8 @@ REWRITE_ABOVE = 0.2
 MAX_DAYS = 365_000
 """A thousand years; more reach back to before there are dates."""
 
-logger = logging.getLogger("orb_learning.staging")
+MAX_PAUSE_DAYS = 31
+"""After a longer time in which nothing was loaded the clock is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def prune(
     derived_days: int = 90,
     segment_days: int = 7,
     today: date | None = None,
+    is_sure: bool = False,
 ) -> PruneReport:
     """Remove what is older than its retention; the next refresh builds the warehouse anew.
 
@@ -71,16 +74,21 @@ def prune(
     is ever folded from a part of its events. Pools go with their closing. Solutions and quality
     policies stay.
 
+    A wrong clock must not make everything old: `today` is compared with the newest load and the
+    newest event, before anything is loaded.
+
     Args:
         home: whose data.
         raw_days: days that raw events stay, counted in whole days before `today`.
         derived_days: days that executions and feedback stay; at most `raw_days`.
         segment_days: days that a loaded segment stays after its last line was written.
         today: the day to count from, UTC; default today.
+        is_sure: believe the given `today` whatever was loaded.
 
     Raises:
-        HomeError: a number is negative, or executions were to outlive their raw events; or see
-            `load`.
+        HomeError: `today` is before the newest load, or over `MAX_PAUSE_DAYS` after it and the
+            newest event; a number is negative, or executions were to outlive their raw events; or
+            see `load`.
         BusyError: another process is at work.
     """
     for name, days in (
@@ -97,12 +105,15 @@ def prune(
         )
     day = today or utc_now().date()
     with home.locked():
+        if today is None or not is_sure:
+            with open_staging(home) as connection:
+                _refuse_unlikely(connection, day)
         take_in(home)
         before = size_of(home.root)
         with open_staging(home) as connection:
             with transaction(connection):
                 rows = _remove_old_rows(connection, day - timedelta(days=raw_days))
-                floor = _raise_floor(connection, day - timedelta(days=derived_days))
+                floor = raise_floor(connection, day, day - timedelta(days=derived_days))
                 if rows or floor:
                     drop_warehouse(home)  # first: a kill in between must not leave it standing
             checkpoint(connection, home)
@@ -117,6 +128,34 @@ def prune(
         publications = delete_older(home)
         freed = before - size_of(home.root)
     return PruneReport(rows, floor, segments, publications, max(freed, 0))
+
+
+def _refuse_unlikely(connection: duckdb.DuckDBPyConnection, today: date) -> None:
+    """Refuse a day that does not follow on what was loaded: the clock may be wrong.
+
+    An event later than its own load tells nothing, for its host's clock was.
+    """
+    loaded = newest_load(connection)
+    if loaded is None:
+        return
+    events = " union all ".join(
+        f"select occurred_at, load_id from raw.{kind}" for kind in EVENT_TYPES
+    )
+    ((happened,),) = connection.execute(
+        f"""
+        select cast(max(events.occurred_at) as date)
+        from ({events}) as events
+        inner join ledger.loads on events.load_id = loads.load_id
+        where events.occurred_at <= loads.loaded_at
+        """
+    ).fetchall()
+    if loaded <= today <= max(loaded, happened or loaded) + timedelta(days=MAX_PAUSE_DAYS):
+        return
+    raise HomeError(
+        f"today would be {today}, but the newest load is of {loaded} and the newest event of "
+        f"{happened or 'no day'}; nothing was removed: set the clock, or if the day is right run "
+        f"`orb-learning prune --today {today} --yes`"
+    )
 
 
 def _remove_old_rows(connection: duckdb.DuckDBPyConnection, first_day: date) -> dict[str, int]:
@@ -170,20 +209,6 @@ def _tasks_in_quarantine(connection: duckdb.DuckDBPyConnection, first_day: date)
                 if subject == "task":
                     tasks.add(task_uuid(identity))
     return tasks
-
-
-def _raise_floor(connection: duckdb.DuckDBPyConnection, first_day: date) -> date | None:
-    """Note the first day of executions to keep, which only ever moves forward."""
-    ((latest,),) = connection.execute(
-        "select max(executions_from) from ledger.retention"
-    ).fetchall()
-    if latest is not None and latest >= first_day:
-        return None
-    connection.execute(
-        "insert into ledger.retention values (?, ?)",
-        [utc_now().replace(tzinfo=None), first_day],
-    )
-    return first_day
 
 
 def _loaded_segments(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:

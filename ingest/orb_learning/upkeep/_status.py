@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, NotPublishedError
@@ -12,7 +12,7 @@ from orb_learning.home import Home, size_of
 from orb_learning.publication import Publication, current
 from orb_learning.refresh import ScheduleState, is_scheduled, read_state
 from orb_learning.spool import open_segment, segment_names
-from orb_learning.staging import with_remedy
+from orb_learning.staging import floor_of, hidden_events, with_remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Status:
         sizes: bytes of each store.
         schedule: what the newest scheduler wrote, if there ever was one.
         is_scheduled: whether it is at work now.
+        executions_from: the first day whose executions are kept, if older ones were given up.
+        hidden_events: events of tasks in staging from before that day.
     """
 
     pending_events: int | None
@@ -40,6 +42,8 @@ class Status:
     sizes: dict[str, int]
     schedule: ScheduleState | None = None
     is_scheduled: bool = False
+    executions_from: date | None = None
+    hidden_events: int = 0
 
 
 def read_status(home: Home) -> Status:
@@ -61,26 +65,28 @@ def read_status(home: Home) -> Status:
     schedule = read_state(home)
     positions: dict[str, int] = {}
     load_id, load_at, loaded, quarantined = 0, None, 0, 0
+    floor, hidden = None, 0
     if home.staging.exists():
         try:
             with connect(home.staging, read_only=True) as connection:
                 ledger = connection.execute(
-                    "select count(*) from duckdb_tables() where schema_name = 'ledger'"
-                    " and table_name = 'loads'"
+                    "select table_name from duckdb_tables() where schema_name = 'ledger'"
                 ).fetchall()
-                if ledger[0][0]:
+                if ("loads",) in ledger:
                     positions = dict(
                         connection.execute(
                             "select segment, bytes_read from ledger.segments"
                         ).fetchall()
                     )
                     ((load_id, load_at, loaded),) = connection.execute(
-                        "select coalesce(max(load_id), 0), max(loaded_at),"
+                        "select coalesce(max(load_id), 0), arg_max(loaded_at, load_id),"
                         " coalesce(cast(sum(loaded) as bigint), 0) from ledger.loads"
                     ).fetchall()
                     ((quarantined,),) = connection.execute(
                         "select count(*) from ledger.quarantine"
                     ).fetchall()
+                if ("retention",) in ledger and (floor := floor_of(connection)):
+                    hidden = hidden_events(connection, floor)
         except HomeError as error:
             raise with_remedy(error) from error
         except BusyError:
@@ -97,6 +103,8 @@ def read_status(home: Home) -> Status:
         sizes,
         schedule,
         is_scheduled(home),
+        floor,
+        hidden,
     )
 
 

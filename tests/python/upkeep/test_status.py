@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,11 +12,12 @@ from filelock import FileLock
 
 from orb_learning import Telemetry
 from orb_learning.errors import HomeError
+from orb_learning.events import PoolCreated
 from orb_learning.home import Home
 from orb_learning.refresh import ScheduleState
 from orb_learning.refresh._state import write_state
 from orb_learning.staging import downgrade, open_staging_file
-from orb_learning.upkeep import Status, read_status, take_in
+from orb_learning.upkeep import Status, prune, read_status, take_in
 from publishing import AS_OF, fill, publish, warehouse_of
 
 NOTHING = {"spool": 0, "staging": 0, "warehouse": 0, "embeddings": 0, "published": 0}
@@ -95,6 +96,42 @@ def test_a_staging_file_without_its_tables_has_nothing(home):
         downgrade(connection, 0)
     found = read_status(home)
     assert (found.last_load_id, found.loaded_events, found.quarantined) == (0, 0, 0)
+
+
+def test_the_last_load_is_the_newest_one_whatever_its_clock_said(home):
+    with Telemetry(home.root) as telemetry:
+        for task in "ab":
+            telemetry.capture_feedback_sync(task, feedback_type="thumbs_up")
+            take_in(home)
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update ledger.loads set loaded_at = '2036-01-01' where load_id = 1")
+    assert read_status(home).last_load_at < datetime(2036, 1, 1, tzinfo=UTC)
+
+
+def test_a_schema_without_a_floor_hides_nothing(home):
+    take_in(home)
+    with open_staging_file(home) as connection:
+        downgrade(connection, 1)
+    assert read_status(home).executions_from is None
+
+
+def test_a_status_counts_what_the_floor_hides(home):
+    with Telemetry(home.root) as telemetry:
+        for task, day in (("a", 1), ("a", 2), ("b", 3)):
+            occurred_at = datetime(2026, 6, day, tzinfo=UTC)
+            telemetry.capture_routing_outcome_sync(
+                task_id=task, success=True, occurred_at=occurred_at
+            )
+        telemetry.capture_sync(
+            PoolCreated(pool_id="p", occurred_at=datetime(2026, 1, 1, tzinfo=UTC))
+        )
+    take_in(home)
+    assert (read_status(home).executions_from, read_status(home).hidden_events) == (None, 0)
+    for first, hidden in ((date(2026, 6, 1), 0), (date(2026, 6, 3), 2)):
+        days = (date(2026, 9, 1) - first).days
+        prune(home, derived_days=days, raw_days=200, today=date(2026, 9, 1), is_sure=True)
+        found = read_status(home)
+        assert (found.executions_from, found.hidden_events) == (first, hidden)
 
 
 def test_while_a_load_is_at_work_its_numbers_are_not_known(home, children):
