@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from orb_learning.capture import Execution, Recorder
+from orb_learning.capture import Recorder, RunningExecution
 from orb_learning.events import (
     Event,
     ExecutionRecorded,
@@ -131,13 +131,13 @@ class Telemetry(Recorder):
         """Record any typed event, or a record that has an event of its own."""
         return self.record(Event, event, {})
 
-    def execution(self, **decision: Any) -> Execution:
+    def execution(self, **decision: Any) -> RunningExecution:
         """Return a context manager and decorator that records one execution.
 
         Args:
             decision: fields of `RoutingDecision`, such as `task_type`, `repo` and `model_tier`.
         """
-        return Execution(self, decision)
+        return RunningExecution(self, decision)
 
     def subscribe(
         self,

@@ -2,7 +2,7 @@
 
 from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
 from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, build, ids_first, reason_of
-from orb_learning.capture._execution import Execution, current_execution
+from orb_learning.capture._execution import RunningExecution, current_execution
 from orb_learning.capture._host_values import (
     decision_fields,
     event_fields,
@@ -33,8 +33,8 @@ __all__ = [
     "MAX_PAYLOAD_CHARACTERS",
     "Call",
     "CaptureStats",
-    "Execution",
     "Recorder",
+    "RunningExecution",
     "TaskScope",
     "build",
     "clean_text",

@@ -25,10 +25,10 @@ R = TypeVar("R")
 
 _MEBIBYTE = 1024 * 1024
 _STATM = Path("/proc/self/statm")
-_running: ContextVar[Execution | None]
+_running: ContextVar[RunningExecution | None]
 
 
-class Execution:
+class RunningExecution:
     """Records one execution: `with` or `async with` it, or decorate a function with it.
 
     At its beginning the decision is recorded, at its end the outcome: wall-clock seconds by a
@@ -95,7 +95,7 @@ class Execution:
         """
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            return _DecoratedCall(Execution(self._recorder, self._decision))
+            return _DecoratedCall(RunningExecution(self._recorder, self._decision))
 
         wrapper: Callable[P, R] = watched(function, begin)
         return wrapper
@@ -170,7 +170,7 @@ class Execution:
 class _DecoratedCall:
     """A decorated function's call, as a block around it."""
 
-    def __init__(self, run: Execution) -> None:
+    def __init__(self, run: RunningExecution) -> None:
         self._run = run
         run._begin()
 
@@ -190,7 +190,7 @@ class _DecoratedCall:
 _running = ContextVar("orb_learning_execution", default=None)
 
 
-def current_execution() -> Execution | None:
+def current_execution() -> RunningExecution | None:
     """Return the innermost execution that the running code is part of."""
     return _running.get()
 

@@ -108,7 +108,7 @@ def status(context: typer.Context) -> None:
             else {}
         ),
         "last publication": (
-            f"{_moment(publication.published_at)}, load {publication.load_id}, "
+            f"{_shown_time(publication.published_at)}, load {publication.load_id}, "
             f"as of {publication.as_of[:10]}, {publication.rows['executions']:,} executions"
             if publication
             else "never"
@@ -135,14 +135,14 @@ def _scheduled(state: Status) -> dict[str, str]:
             if state.is_scheduled
             else "not running"
         ),
-        "marts fresh at": f"{_moment(found.fresh_at)}, tested {_moment(found.tested_at)}",
+        "marts fresh at": f"{_shown_time(found.fresh_at)}, tested {_shown_time(found.tested_at)}",
     }
     if found.failures:
         lines["refresh fails"] = (
-            f"{found.failures} in a row, last {_moment(found.failed_at)}: {found.error}"
+            f"{found.failures} in a row, last {_shown_time(found.failed_at)}: {found.error}"
         )
     return lines
 
 
-def _moment(time: str | None) -> str:
+def _shown_time(time: str | None) -> str:
     return f"{time[:19].replace('T', ' ')} UTC" if time else "never"

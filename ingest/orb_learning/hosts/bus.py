@@ -243,7 +243,7 @@ class BusLink:
         if pool_id is not None:
             told = {**told, "pool_id": pool_id}
         seconds = _attribute(message, "timestamp")
-        sent_at = _moment(seconds)
+        sent_at = _sent_at(seconds)
         if sent_at is None:
             told = {**told, "message_timestamp": seconds}
         fields = event_fields(cls, told)
@@ -296,7 +296,7 @@ def _pool_id(payload: dict[str, Any], message: object, *more: dict[str, Any]) ->
     return next((name for name in names if name and name.strip()), None)
 
 
-def _moment(seconds: object) -> datetime | None:
+def _sent_at(seconds: object) -> datetime | None:
     """Return the time that seconds since the epoch mean, if any that can be stored."""
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None

@@ -88,7 +88,7 @@ class Refresher:
         started = time.monotonic()
         arguments = ["build" if with_tests else "run"]
         if as_of is not None:
-            arguments += ["--vars", f"{{as_of: '{_moment(as_of)}'}}"]
+            arguments += ["--vars", f"{{as_of: '{_checked_as_of(as_of)}'}}"]
         if full_refresh:
             arguments.append("--full-refresh")
         with self.home.locked():
@@ -198,7 +198,7 @@ def _why(outcome: Any) -> str:
     return f"{first.node.name} ended as {first.status}: {message}{more}"
 
 
-def _moment(as_of: str) -> str:
+def _checked_as_of(as_of: str) -> str:
     """Return a moment as the macro `as_of_moment` takes it; refuse it before anything is loaded."""
     try:
         given = datetime.fromisoformat(as_of)

@@ -14,7 +14,7 @@ import pytest
 
 from orb_learning import Telemetry, current_execution
 from orb_learning._types import task_uuid
-from orb_learning.capture import Execution, _execution, _task_context
+from orb_learning.capture import RunningExecution, _execution, _task_context
 from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import InvalidEvent, RoutingDecision, RoutingOutcome
 from orb_learning.home import Home
@@ -42,7 +42,7 @@ def pairs(recorded: Any) -> Any:
 def within(request: pytest.FixtureRequest) -> Any:
     """Run a function of the execution inside its block, in one of its two forms."""
 
-    def run(execution: Execution, block: Any) -> Any:
+    def run(execution: RunningExecution, block: Any) -> Any:
         if request.param == "with":
             with execution as run:
                 return block(run)
@@ -73,7 +73,7 @@ def fail(error: BaseException) -> Any:
 
 
 def test_a_block_is_a_decision_and_an_outcome(telemetry, within, pairs, clock):
-    def block(run: Execution) -> None:
+    def block(run: RunningExecution) -> None:
         clock["monotonic"] += 12.5
         clock["process_time"] += 3.25
         run.quality_score = 92
