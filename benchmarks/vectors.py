@@ -46,7 +46,6 @@ CENTRES = 3000
 CHUNK = 50_000
 QUERIES = 200
 NEAREST = 10
-RERANKED = 40
 SHARE = 0.02
 IDENTITY = "synthetic"
 
@@ -157,56 +156,6 @@ class DuckDb(Contender):
         return search
 
 
-class Numpy(Contender):
-    name = "numpy, a memory-mapped float32 matrix"
-
-    def files(self) -> list[Path]:
-        return [self.folder / "matrix.npy"]
-
-    def open(self) -> Callable[[Vectors], Any]:
-        import numpy as np
-
-        matrix = self.matrix()
-
-        def search(vector: Vectors) -> Any:
-            scores = matrix @ vector
-            return np.argpartition(-scores, NEAREST)[:NEAREST]
-
-        return search
-
-
-class Sq8(Contender):
-    name = f"faiss, 8 bits a component, {RERANKED} ranked again by float32"
-
-    def files(self) -> list[Path]:
-        return [self.folder / "sq8.faiss", self.folder / "matrix.npy"]
-
-    def build(self) -> None:
-        import faiss
-
-        matrix = self.matrix()
-        bits = faiss.ScalarQuantizer.QT_8bit
-        index = faiss.IndexScalarQuantizer(DIMENSIONS, bits, faiss.METRIC_INNER_PRODUCT)
-        index.train(matrix[:CHUNK])
-        for start in range(0, self.count, CHUNK):
-            index.add(matrix[start : start + CHUNK])
-        faiss.write_index(index, str(self.files()[0]))
-
-    def open(self) -> Callable[[Vectors], Any]:
-        import faiss
-        import numpy as np
-
-        matrix = self.matrix()
-        index = faiss.read_index(str(self.files()[0]), faiss.IO_FLAG_MMAP_IFC)
-
-        def search(vector: Vectors) -> Any:
-            found = np.sort(index.search(vector.reshape(1, -1), RERANKED)[1][0])
-            scores = matrix[found] @ vector
-            return found[np.argsort(-scores)[:NEAREST]]
-
-        return search
-
-
 class Shipped(Contender):
     name = "orb-learning's index"
 
@@ -235,7 +184,7 @@ class ShippedFew(Shipped):
         pass  # the same index
 
 
-CONTENDERS = (DuckDb, Numpy, Sq8, Shipped, ShippedFew)
+CONTENDERS = (DuckDb, Shipped, ShippedFew)
 
 
 def allowed_rows(count: int, share: float) -> Any:
