@@ -7,7 +7,6 @@
         on_schema_change='fail',
     )
 }}
--- depends_on: {{ ref('int_attempts') }}
 
 with attempts as (
 
@@ -16,9 +15,7 @@ with attempts as (
         coalesce(parent_task_id, task_id) as original_task_id,
         {{ known_cost() }} as known_cost
     from {{ ref('executions') }}
-    {% if is_incremental() %}
-    where {{ loaded_since(this) }}
-    {% endif %}
+    where {{ of_changed_tasks(ref('int_attempts'), 'coalesce(parent_task_id, task_id)') }}
 
 ),
 
