@@ -11,7 +11,6 @@
         }},
     )
 }}
--- depends_on: {{ ref('int_attempts') }}
 
 with attempts as (
 
@@ -20,9 +19,7 @@ with attempts as (
         coalesce(parent_task_id, task_id) as original_task_id,
         {{ known_cost() }} as known_cost
     from {{ ref('executions') }}
-    {% if is_incremental() %}
-    where {{ loaded_since(this) }}
-    {% endif %}
+    where {{ of_changed_tasks(ref('int_attempts'), 'coalesce(parent_task_id, task_id)') }}
 
 ),
 
