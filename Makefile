@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving bench-refresh clean
+.PHONY: help setup demo sources test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving bench-refresh clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ $(VENV)/.ready-embeddings: $(VENV)/.ready
 
 demo: setup  ## simulate an orchestrator, refresh, show the report
 	$(BIN)/orb-learning demo
+
+sources: setup  ## write what dbt is told of the raw tables anew, from the event classes
+	$(BIN)/python -m orb_learning.staging._sources
 
 test: lint typecheck unit fixture  ## every check
 

@@ -3,6 +3,9 @@
 One class is one kind of event, one line in the spool, and one raw table in staging. Durations are
 seconds, costs are USD, memory is mebibytes, scores are 0..100, and every time is timezone-aware
 and stored as UTC. A field that nobody knows is null, never zero.
+
+A field's name means the same in every event and has its text in one class; `make sources` tells
+dbt what these texts say.
 """
 
 from __future__ import annotations
@@ -58,11 +61,11 @@ class Event(BaseModel):
     """What every event carries.
 
     Attributes:
-        event_id: names the event; two events with one id and equal content are one event.
+        event_id: names the event; equal content under one id is one event.
         schema_version: version of the line format.
         occurred_at: when it happened, by the host's clock.
         captured_at: when the hook saw it; breaks ties between events that occurred together.
-        metadata: whatever else the host knows, as JSON.
+        metadata: whatever else the host knew, as JSON.
     """
 
     model_config = ConfigDict(
@@ -122,27 +125,35 @@ class TaskEvent(Event):
     """An event about one task.
 
     Attributes:
-        task_id: the original task's id, the same for all its attempts.
-        attempt: which attempt it belongs to, from 1; null means the latest one that was decided
-            at or before this event.
+        task_id: the original task, the same for all its attempts.
+        attempt: which attempt it belongs to, from 1; null means the latest one decided at or
+            before the event.
     """
 
     task_id: UUID
     attempt: Attempt | None = None
 
 
-class Outcome(TaskEvent):
+class SharedFields(BaseModel):
+    """Fields of an event that a record has too."""
+
+    model_config = ConfigDict(protected_namespaces=(), defer_build=True)
+
+
+class OutcomeFields(SharedFields):
     """What is known once an attempt has ended.
 
     Attributes:
         success: whether the attempt did what was asked.
         duration_seconds: wall-clock seconds, from a monotonic clock where there is one.
-        quality_score: 0..100, by the host's own measure.
+        quality_score: quality by the host's own measure, 0..100.
         cost_estimate: USD expected before the run.
-        actual_cost: USD the run really cost; null where nobody knows.
-        error_type: one of `ErrorType`, or the host's own word.
-        peak_memory_mb: mebibytes.
-        cpu_time_seconds: user and system time together.
+        actual_cost: USD the run cost; null where nobody knows.
+        error_type: why it failed; `seeds/error_types.csv` lists the usual values, the host's own
+            words are kept.
+        error_message: what the failure said.
+        peak_memory_mb: peak memory in mebibytes.
+        cpu_time_seconds: user and system CPU seconds together.
         solution_summary: what solved the task, in words that recur for the same solution.
     """
 
@@ -158,19 +169,25 @@ class Outcome(TaskEvent):
     solution_summary: OptionalText = None
 
 
-class RoutingDecision(TaskEvent):
-    """The router chose a tier and a pool for a task.
+class RoutingFields(SharedFields):
+    """What a router knows of a task and chooses for it.
 
     Attributes:
-        routing_confidence: 0..1, the router's own; null where it states none.
-        complexity_score: 0..100.
-        cost_estimate: USD the router expects.
-        policy_version: which policy decided.
-        propensity: the probability, in (0, 1], with which the policy made this choice.
+        task_type: kind of task, in the host's words.
+        task_description: what was asked.
+        repo: repository the task is about.
+        file_count: files the task touches, as the router saw it.
+        estimated_tokens: tokens the router expected.
+        model_tier: model tier the router chose.
+        pool_type: type of the worker pool that ran it.
+        swarm_topology: how the workers were arranged, where they were.
+        routing_confidence: the router's confidence, 0..1.
+        complexity_score: the router's estimate of complexity, 0..100.
+        policy_version: which routing policy decided.
+        propensity: probability, in (0, 1], with which the policy made this choice.
         candidates: tier to probability, over all tiers the policy could have chosen; sums to 1.
     """
 
-    event_type: Literal["routing_decision"] = "routing_decision"
     task_type: Text
     task_description: Text | None = None
     repo: Text
@@ -187,6 +204,35 @@ class RoutingDecision(TaskEvent):
     candidates: Candidates | None = None
 
 
+class ExecutionFields(RoutingFields, OutcomeFields):
+    """What is known of a whole execution.
+
+    Attributes:
+        user_accepted: whether a person took the result; the latest feedback that says so decides.
+        user_rating: a person's rating, 1..5; the latest decides.
+    """
+
+    task_description: Text
+    pool_type: Text
+    routing_confidence: Fraction
+    user_accepted: bool | None = None
+    user_rating: Rating | None = None
+
+
+class Outcome(OutcomeFields, TaskEvent):
+    """An event that tells how an attempt ended."""
+
+
+# In a line `event_type` stands before the fields that records share, and lines are hashed: it
+# comes from a class of its own, for pydantic takes the fields of the last base first.
+class _Decided(TaskEvent):
+    event_type: Literal["routing_decision"] = "routing_decision"
+
+
+class RoutingDecision(RoutingFields, _Decided):
+    """The router chose a tier and a pool for a task."""
+
+
 class RoutingOutcome(Outcome):
     """The router learned how the task ended."""
 
@@ -194,7 +240,11 @@ class RoutingOutcome(Outcome):
 
 
 class PoolExecutionStart(TaskEvent):
-    """A pool began to work on a task."""
+    """A pool began to work on a task.
+
+    Attributes:
+        pool_id: the worker pool.
+    """
 
     event_type: Literal["pool_execution_start"] = "pool_execution_start"
     pool_id: OptionalText = None
@@ -219,34 +269,22 @@ class TaskCompleted(Outcome):
     pool_type: Text | None = None
 
 
-class ExecutionRecorded(Outcome):
-    """A whole execution at once, as imports and `store_execution` give it.
-
-    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+class _Recorded(Outcome):
+    """Begins `ExecutionRecorded`.
 
     Attributes:
         timestamp: when the task was routed.
-        user_accepted: whether a person took the result.
-        user_rating: a person's rating, 1..5.
     """
 
     event_type: Literal["execution_recorded"] = "execution_recorded"
     timestamp: Time
-    task_type: Text
-    task_description: Text
-    repo: Text
-    file_count: Count = 0
-    estimated_tokens: Count = 0
-    model_tier: Text
-    pool_type: Text
-    swarm_topology: OptionalText = None
-    routing_confidence: Fraction
-    complexity_score: Score = 50
-    policy_version: OptionalText = None
-    propensity: Propensity | None = None
-    candidates: Candidates | None = None
-    user_accepted: bool | None = None
-    user_rating: Rating | None = None
+
+
+class ExecutionRecorded(ExecutionFields, _Recorded):
+    """A whole execution at once, as imports and `store_execution` give it.
+
+    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+    """
 
     @model_validator(mode="after")
     def _occurred_at_its_end(self) -> Self:
@@ -266,7 +304,11 @@ class PoolCreated(Event):
 
 
 class PoolClosed(Event):
-    """A worker pool went down."""
+    """A worker pool went down.
+
+    Attributes:
+        reason: why, in the host's words.
+    """
 
     event_type: Literal["pool_closed"] = "pool_closed"
     pool_id: Text
@@ -278,10 +320,12 @@ class Feedback(TaskEvent):
     """A person judged a task's result.
 
     Attributes:
-        feedback_type: thumbs_up, thumbs_down, accepted, rejected, rating, comment, or the host's
-            own word; the first four also say whether the result was accepted.
-        rating: 1..5.
-        user_id: null for anonymous feedback.
+        feedback_id: names the piece of feedback; the latest event under one id wins.
+        feedback_type: `seeds/feedback_types.csv` lists the usual values, the host's own words are
+            kept; thumbs_up, thumbs_down, accepted and rejected say whether the result was accepted.
+        rating: 1..5, null where none was given.
+        comment: free text.
+        user_id: who gave it; null for anonymous feedback.
     """
 
     event_type: Literal["feedback"] = "feedback"
@@ -296,8 +340,12 @@ class SolutionExtracted(Event):
     """A recurring solution was distilled from past executions.
 
     Attributes:
-        success_rate: 0..1.
-        embedding: 384 floats, or null.
+        pattern_id: names the solution.
+        task_context: the kind of task it solves.
+        success_rate: share of successes, 0..1.
+        usage_count: how often it was used.
+        repos_used_in: repositories it was used in.
+        embedding: 384 floats, where the host gave them.
     """
 
     event_type: Literal["solution_extracted"] = "solution_extracted"
@@ -314,7 +362,11 @@ class QualityPolicyAdjusted(Event):
     """A repository's quality policy was set or changed.
 
     Attributes:
-        coverage_threshold: 0..1.
+        policy_id: names the policy.
+        project_maturity: `new`, `stable` or `mature`.
+        coverage_threshold: test coverage demanded, 0..1.
+        strictness_level: `lenient`, `standard` or `strict`.
+        adjustment_reason: why it was set so.
     """
 
     event_type: Literal["quality_policy_adjusted"] = "quality_policy_adjusted"
@@ -330,8 +382,8 @@ class TaskErased(Event):
     """A tombstone: nothing about this task may be kept, whenever it arrives.
 
     Attributes:
-        task_hash: SHA-256 of the task's UUID, in hex, so that the tombstone does not keep the id.
-            Whoever makes one may give `task_id` instead.
+        task_hash: SHA-256, in hex, of the task's UUID, so that the tombstone does not keep the id;
+            whoever makes one may give `task_id` instead.
     """
 
     event_type: Literal["task_erased"] = "task_erased"
@@ -353,7 +405,7 @@ class UserErased(Event):
     """A tombstone: nothing this user said or did may be kept, whenever it arrives.
 
     Attributes:
-        user_hash: SHA-256 of the user's id, in hex. Whoever makes one may give `user_id` instead.
+        user_hash: SHA-256, in hex, of the user's id; whoever makes one may give `user_id` instead.
     """
 
     event_type: Literal["user_erased"] = "user_erased"

@@ -10,23 +10,20 @@ from typing import Any, Self
 from uuid import UUID, uuid4, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_json
 
 from orb_learning._types import (
     NAMESPACE,
     Amount,
     Attempt,
-    Candidates,
     Count,
     Embedding,
     ErrorType,
-    ErrorTypeName,
     Fraction,
     Maturity,
     Metadata,
     OptionalText,
-    Propensity,
     Rating,
-    Score,
     Strictness,
     Text,
     Time,
@@ -36,6 +33,7 @@ from orb_learning._types import (
 )
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
+    ExecutionFields,
     ExecutionRecorded,
     Feedback,
     QualityPolicyAdjusted,
@@ -75,64 +73,52 @@ class Record(BaseModel):
 
     def _event_id(self) -> UUID:
         """Return one id for one content: a record handed over twice is one event."""
-        return uuid5(NAMESPACE, f"{type(self).__name__} {self.model_dump_json()}")
+        return uuid5(NAMESPACE, f"{type(self).__name__} {self._spelled()}")
+
+    def _spelled(self) -> str:
+        return self.model_dump_json()
 
 
-class ExecutionRecord(Record):
-    """One finished execution of a task.
+_FIRST_FIELDS = """
+task_id timestamp task_type task_description repo file_count estimated_tokens model_tier pool_type
+swarm_topology routing_confidence complexity_score success duration_seconds quality_score
+cost_estimate actual_cost error_type error_message user_accepted user_rating peak_memory_mb
+cpu_time_seconds solution_summary metadata attempt policy_version propensity candidates
+"""
+"""What an execution's id is made of, in this order; a later field is part of it where it is set."""
+
+_UNSAID = dict.fromkeys(_FIRST_FIELDS.split())
+
+
+class ExecutionRecord(ExecutionFields, Record):
+    """One finished execution of a task; further fields are those of `ExecutionFields`.
 
     Attributes:
         task_id: a UUID; any other text maps to a UUIDv5 and is kept as `metadata["task_ref"]`.
         timestamp: when the task was routed.
-        estimated_tokens: tokens the router expected.
-        routing_confidence: 0..1.
-        complexity_score: 0..100.
-        duration_seconds: wall-clock seconds.
-        quality_score: 0..100.
-        cost_estimate: USD expected.
         actual_cost: USD spent.
-        user_rating: 1..5.
-        peak_memory_mb: mebibytes.
         attempt: which attempt of the task this is, from 1.
-        policy_version: which routing policy decided.
-        propensity: the probability, in (0, 1], of the choice under that policy.
-        candidates: tier to probability; sums to 1.
     """
 
     task_id: UUID = Field(default_factory=uuid4)
     timestamp: Time = Field(default_factory=utc_now)
-    task_type: Text
-    task_description: Text
-    repo: Text
-    file_count: Count = 0
-    estimated_tokens: Count = 0
-    model_tier: Text
-    pool_type: Text
-    swarm_topology: OptionalText = None
-    routing_confidence: Fraction
-    complexity_score: Score = 50
-    success: bool
+    attempt: Attempt | None = None
     duration_seconds: Amount
-    quality_score: Score | None = None
     cost_estimate: Amount
     actual_cost: Amount
-    error_type: ErrorTypeName | None = None
-    error_message: OptionalText = None
-    user_accepted: bool | None = None
-    user_rating: Rating | None = None
-    peak_memory_mb: Amount | None = None
-    cpu_time_seconds: Amount | None = None
-    solution_summary: OptionalText = None
     metadata: Metadata = Field(default_factory=dict)
-    attempt: Attempt | None = None
-    policy_version: OptionalText = None
-    propensity: Propensity | None = None
-    candidates: Candidates | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _accept_any_reference(cls, values: Any) -> Any:
         return with_task_uuid(values)
+
+    def _spelled(self) -> str:
+        said = _UNSAID | self.__dict__
+        for name in [*said][len(_UNSAID) :]:
+            if said[name] is None:
+                del said[name]
+        return to_json(said).decode()
 
     def calculate_embedding_content(self) -> str:
         """Return the text that stands for this execution in similarity search."""

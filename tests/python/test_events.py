@@ -64,6 +64,58 @@ def test_the_line_of_an_event_is_its_fields_in_a_fixed_order():
     )
 
 
+TOLD = {
+    "metadata": {"a": 1},
+    "task_id": TASK,
+    "attempt": 2,
+    "success": False,
+    "duration_seconds": 1.5,
+    "quality_score": 60,
+    "cost_estimate": 0.5,
+    "actual_cost": 0.25,
+    "error_type": "timeout",
+    "error_message": "late",
+    "peak_memory_mb": 512.0,
+    "cpu_time_seconds": 2.0,
+    "solution_summary": "pin it",
+    "timestamp": NOON,
+    "task_type": "refactor",
+    "task_description": "split",
+    "repo": "acme/api",
+    "file_count": 3,
+    "estimated_tokens": 1000,
+    "model_tier": "large",
+    "pool_type": "swarm",
+    "pool_id": "p",
+    "swarm_topology": "mesh",
+    "routing_confidence": 0.5,
+    "complexity_score": 70,
+    "policy_version": "p1",
+    "propensity": 0.25,
+    "candidates": {"small": 0.75, "large": 0.25},
+    "user_accepted": False,
+    "user_rating": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity"),
+    [
+        ("routing_decision", "428111e321a3a55e08df7d547268ae04"),
+        ("routing_outcome", "e9e2c1279e2199c34e343d44e2ba26c8"),
+        ("pool_execution_start", "906bb6c5fd27df4eb51e0d2a5c2ef768"),
+        ("pool_execution_complete", "954a42c8675538ba67d0631e732d77a0"),
+        ("task_completed", "7b6eecd4197354c4085c639ef8c098ff"),
+        ("execution_recorded", "be22d575c4c14806f94585262999cedc"),
+    ],
+)
+def test_an_event_about_a_task_has_the_identity_that_the_first_release_gave_it(kind, identity):
+    cls = EVENT_TYPES[kind]
+    values = {name: value for name, value in TOLD.items() if name in cls.model_fields}
+    event = cls(event_id=TASK, occurred_at=NOON, captured_at=NOON, **values)
+    assert content_hash(event.to_line()) == identity
+
+
 def test_every_event_type_is_named_after_what_it_says_in_its_lines():
     assert list(EVENT_TYPES) == [
         "routing_decision",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orb_learning import ErrorType, ExecutionRecord, FeedbackRecord, QualityPolicy, SolutionRecord
-from orb_learning._types import task_uuid
+from orb_learning._types import NAMESPACE, task_uuid
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
     ExecutionRecorded,
@@ -89,6 +89,87 @@ def test_a_record_becomes_an_event_with_the_same_fields(values_of, cls, data):
         else:
             assert name in ("timestamp", "extracted_at", "last_adjusted")
             assert values["occurred_at"] == value
+
+
+FIELDS_OF_THE_FIRST_RELEASE = [
+    *("task_id", "timestamp", "task_type", "task_description", "repo", "file_count"),
+    *("estimated_tokens", "model_tier", "pool_type", "swarm_topology", "routing_confidence"),
+    *("complexity_score", "success", "duration_seconds", "quality_score", "cost_estimate"),
+    *("actual_cost", "error_type", "error_message", "user_accepted", "user_rating"),
+    *("peak_memory_mb", "cpu_time_seconds", "solution_summary", "metadata", "attempt"),
+    *("policy_version", "propensity", "candidates"),
+]
+FULL = {
+    "timestamp": datetime(2026, 3, 1, 14, 0, 0, 5, timezone(timedelta(hours=2))),
+    "file_count": 3,
+    "estimated_tokens": 1000,
+    "swarm_topology": "mesh",
+    "complexity_score": 70,
+    "success": False,
+    "duration_seconds": 1e-7,
+    "quality_score": 60,
+    "cost_estimate": 0,
+    "actual_cost": 1e9,
+    "error_type": "timeout",
+    "error_message": 'said "no"\nand höflich 😀',
+    "user_accepted": False,
+    "user_rating": 2,
+    "peak_memory_mb": 512.25,
+    "cpu_time_seconds": 3,
+    "solution_summary": "pin it",
+    "metadata": {"a": [1, 2.5, None, True], "ü": "\u2028"},
+    "attempt": 2,
+    "policy_version": "p1",
+    "propensity": 0.25,
+    "candidates": {"small": 0.75, "large": 0.25},
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "event_id"),
+    [
+        (execution(), "28e1bfdb-5117-5a7b-80fa-f8b8b2b14225"),
+        (execution(**FULL), "6867d445-61be-5787-9cd5-86559ee6445a"),
+        (
+            execution(
+                task_id="ticket-7",
+                error_type="own word",
+                cost_estimate=1e-5,
+                actual_cost=123456789.123,
+            ),
+            "0a54aed9-7d36-5b2e-b59a-b6934f625a0d",
+        ),
+        (
+            solution(pattern_id=TASK, extracted_at=NOON, solution_summary="pin it"),
+            "dc2d04fe-4419-513e-9d6b-de8489c7aab5",
+        ),
+        (
+            FeedbackRecord(feedback_id=TASK, task_id=TASK, timestamp=NOON, feedback_type="x"),
+            "4c2d40c7-6e01-5fb2-8d55-1f5296a1e4a9",
+        ),
+        (policy(policy_id=TASK, last_adjusted=NOON), "dd369614-f65d-5d09-82f7-ea47816367f9"),
+    ],
+)
+def test_a_record_has_the_event_id_that_the_first_release_gave_it(record, event_id):
+    assert str(record.to_event().event_id) == event_id
+
+
+@given(data=st.data())
+def test_the_id_of_an_execution_spells_its_fields_as_the_record_does(values_of, data):
+    record = ExecutionRecord(**data.draw(values_of(ExecutionRecord)))
+    fields = [record.model_dump_json(include={name})[1:-1] for name in FIELDS_OF_THE_FIRST_RELEASE]
+    spelled = f"ExecutionRecord {{{','.join(fields)}}}"
+    assert record.to_event().event_id == uuid5(NAMESPACE, spelled)
+
+
+class OfALaterRelease(ExecutionRecord):
+    colour: str | None = None
+
+
+def test_a_field_of_a_later_release_is_part_of_an_id_only_where_it_is_set():
+    values, spelled = execution().to_dict(), execution()._spelled()
+    assert OfALaterRelease(**values)._spelled() == spelled
+    assert OfALaterRelease(**values, colour="red")._spelled() == f'{spelled[:-1]},"colour":"red"}}'
 
 
 def test_a_short_solution_record_works_by_defaults():

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from orb_learning.capture._adapt import (
     to_values,
     truth_of,
 )
-from orb_learning.events import Event, RoutingDecision
+from orb_learning.events import Event, RoutingDecision, RoutingFields
 
 MAX_VALUE_CHARACTERS = 32 * 1024
 """What is kept of one thing that a host says and no field takes, such as an output."""
@@ -31,7 +31,11 @@ MAX_TOLD_CHARACTERS = 128 * 1024
 _TIER_KEYS = ("model_tier", "tier", "model")
 _TASK_ARGUMENTS = ("task", "task_data", "request")
 _SCALARS = (str, bytes, int, float, bool, list, tuple, set, frozenset, type(None))
-_NAMES = {"task_type", "repo", "model_tier", "pool_type", "swarm_topology", "policy_version"}
+_NAMES = {
+    name
+    for name, hint in get_type_hints(RoutingFields).items()
+    if hint in (str, str | None) and name != "task_description"
+}
 # Of an instrumented call these are what the hooks saw; the host's own mean something else.
 _ANY_TASK = new_id()
 _SEEN = {"event_id", "schema_version", "occurred_at", "captured_at"}

@@ -7,7 +7,6 @@ no longer does says that the recipe needs another look.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -44,23 +43,21 @@ ADDED = {
     f"{MIGRATION}.up.sql": f"alter table raw.routing_outcome add column {FIELD} DOUBLE;\n",
     f"{MIGRATION}.down.sql": f"alter table raw.routing_outcome drop column {FIELD};\n",
 }
-DESCRIBED = (
-    f"      - name: {FIELD}\n        description: Share of the prompt read from a cache, 0..1.\n"
-)
+TEXT = "share of the prompt read from a cache, 0..1."
+DOC = f"description: \"{{{{ doc('{FIELD}') }}}}\""
+DESCRIBED = f"      - name: {FIELD}\n        {DOC}\n"
 DECLARED = f"{DESCRIBED}        data_type: double\n"
 
 # The file, what stands there once, and what takes its place.
 PATCHES = [
     (
         "ingest/orb_learning/events.py",
+        '    """The router learned how the task ended."""\n\n'
         '    event_type: Literal["routing_outcome"] = "routing_outcome"\n',
+        '    """The router learned how the task ended.\n\n'
+        f'    Attributes:\n        {FIELD}: {TEXT}\n    """\n\n'
         '    event_type: Literal["routing_outcome"] = "routing_outcome"\n'
         f"    {FIELD}: Fraction | None = None\n",
-    ),
-    (
-        "models/staging/_staging__sources.yml",
-        "      - name: pool_execution_start\n",
-        re.sub("(?m)^", "    ", DECLARED).rstrip(" ") + "      - name: pool_execution_start\n",
     ),
     (
         "models/staging/stg_routing_outcomes.sql",
@@ -70,7 +67,7 @@ PATCHES = [
     (
         "models/staging/_staging__models.yml",
         "  - name: stg_pool_execution_starts\n",
-        f"{DESCRIBED}  - name: stg_pool_execution_starts\n",
+        f"      - {{name: {FIELD}, {DOC}}}\n  - name: stg_pool_execution_starts\n",
     ),
     (
         "macros/task_events.sql",
@@ -135,11 +132,14 @@ class Patched:
             "ORB_LEARNING_PROJECT": str(root),
             "ORB_LEARNING_HOME": str(home.root),
         }
+        self._root = root
+        self.run("from orb_learning.staging._sources import write; write()")
 
     def run(self, code: str, *arguments: str) -> str:
         ran = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env=self._environment,
+            cwd=self._root,
             capture_output=True,
             text=True,
             check=False,
