@@ -18,7 +18,10 @@ from .warehouse import Warehouse
 
 PROJECT = Path(__file__).parents[3]
 
-DAYS = "{{ config(materialized='table') }} select * from (values {{ var('days') }}) as days (day, fingerprint)"
+DAYS = (
+    "{{ config(materialized='table') }} select * from (values {{ var('days') }})"
+    " as days (day, fingerprint)"
+)
 MART = """
 {{
     config(
