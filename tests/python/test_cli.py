@@ -389,7 +389,7 @@ def test_pruning_by_a_doubtful_clock_is_refused_and_a_named_day_asked_for(
     refused = run("prune", "--yes")
     assert refused.code == 2
     message = failed(refused)
-    assert "but the newest load is of 2200-01-01; nothing was removed" in message
+    assert "but the newest load is of 2200-01-01 and the newest event of " in message
     (command,) = re.findall("`orb-learning (.*)`", message)
     for answer, code in (("n", 1), ("y", 0)):
         monkeypatch.setattr(sys, "stdin", io.StringIO(f"{answer}\n"))
@@ -566,7 +566,8 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
         *("pool_performance", "single", "acme/api", "2026-03-01T12:00:00"),
         *("1", "1", "2.0", "", "1.0"),
     ]
-    assert rows[9] == [
+    assert rows[9] == ["quality_trend", "acme/api", "2026-03-01", "2", "0", "2", "", "1.0", ""]
+    assert rows[12] == [
         *("solution_patterns", 'say "no", then\nyes', "acme/web", "docs|fix", "6", "6", ""),
         *("2026-01-02T03:04:05", "2026-02-03T00:00:00", "1.0"),
     ]
