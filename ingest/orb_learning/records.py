@@ -90,6 +90,19 @@ cpu_time_seconds solution_summary metadata attempt policy_version propensity can
 _UNSAID = dict.fromkeys(_FIRST_FIELDS.split())
 
 
+CONTENT_FIELDS = {
+    "type": "task_type",
+    "task": "task_description",
+    "repo": "repo",
+    "tier": "model_tier",
+    "pool": "pool_type",
+    "topology": "swarm_topology",
+    "success": "success",
+    "solution": "solution_summary",
+}
+"""What makes executions alike, in the order and by the names of the text that is compared."""
+
+
 class ExecutionRecord(ExecutionFields, Record):
     """One finished execution of a task; further fields are those of `ExecutionFields`.
 
@@ -122,20 +135,9 @@ class ExecutionRecord(ExecutionFields, Record):
 
     def calculate_embedding_content(self) -> str:
         """Return the text that stands for this execution in similarity search."""
-        return " | ".join(
-            part
-            for part in (
-                f"type: {self.task_type}",
-                f"task: {self.task_description}",
-                f"repo: {self.repo}",
-                f"tier: {self.model_tier}",
-                f"pool: {self.pool_type}",
-                f"topology: {self.swarm_topology}" if self.swarm_topology else "",
-                f"success: {str(self.success).lower()}",
-                f"solution: {self.solution_summary}" if self.solution_summary else "",
-            )
-            if part
-        )
+        said = {label: getattr(self, name) for label, name in CONTENT_FIELDS.items()}
+        said["success"] = str(self.success).lower()
+        return " | ".join(f"{label}: {text}" for label, text in said.items() if text is not None)
 
     def calculate_prediction_error(self) -> dict[str, float]:
         """Return how far the cost estimate was off.

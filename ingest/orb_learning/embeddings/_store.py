@@ -25,6 +25,7 @@ from orb_learning._database import connect, literal
 from orb_learning._files import replacing
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
+from orb_learning.records import CONTENT_FIELDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,17 +36,9 @@ if TYPE_CHECKING:
 
 COMMIT_TIMEOUT_SECONDS = 60.0
 
-CONTENT = """concat_ws(
-    ' | ',
-    'type: ' || task_type,
-    'task: ' || task_description,
-    'repo: ' || repo,
-    'tier: ' || model_tier,
-    'pool: ' || pool_type,
-    'topology: ' || swarm_topology,
-    'success: ' || cast(success as varchar),
-    'solution: ' || solution_summary
-)"""
+CONTENT = "concat_ws(' | ', {})".format(
+    ", ".join(f"'{label}: ' || cast({name} as varchar)" for label, name in CONTENT_FIELDS.items())
+)
 """The text that stands for a row of `executions`; its md5 is the row's `content_hash`."""
 
 TABLE = f"""create table if not exists execution_embeddings (

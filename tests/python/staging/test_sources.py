@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
+import yaml
 
 from orb_learning import events
-from orb_learning.staging import _sources
+from orb_learning.staging import _sources, upgrade
 
 CHECKOUT = Path(__file__).parents[3]
+STAGING = CHECKOUT / "models" / "staging"
+MODELS = yaml.safe_load((STAGING / "_staging__models.yml").read_text())["models"]
 
 
 class Described(events.TaskEvent):
@@ -36,6 +41,20 @@ def only(monkeypatch):
 def test_a_written_file_is_as_the_event_classes_say(path):
     is_current = (CHECKOUT / path).read_text() == _sources.written()[path]
     assert is_current, f"{path} is stale: run `make sources`"
+
+
+@pytest.fixture(scope="module")
+def raw():
+    with duckdb.connect() as connection:
+        upgrade(connection)
+        yield connection
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model["name"])
+def test_a_staging_model_has_the_columns_that_it_describes(raw, model):
+    sql = (STAGING / f"{model['name']}.sql").read_text()
+    columns = raw.execute(re.sub(r"{{ source\('raw', '(\w+)'\) }}", r"raw.\1", sql)).description
+    assert {column["name"] for column in model["columns"]} == {name for name, *_ in columns}
 
 
 def test_make_sources_writes_every_file(tmp_path, monkeypatch):

@@ -60,11 +60,6 @@ PATCHES = [
         f"    {FIELD}: Fraction | None = None\n",
     ),
     (
-        "models/staging/stg_routing_outcomes.sql",
-        "        solution_summary,\n",
-        f"        solution_summary,\n        {FIELD},\n",
-    ),
-    (
         "models/staging/_staging__models.yml",
         "  - name: stg_pool_execution_starts\n",
         f"      - {{name: {FIELD}, {DOC}}}\n  - name: stg_pool_execution_starts\n",
