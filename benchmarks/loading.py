@@ -21,11 +21,11 @@ def measured_load(folder: Path, events: int) -> list[tuple[str, float, float, in
 
     import duckdb
     from pydantic import TypeAdapter
-    from spool import write_spool
 
     from orb_learning.events import AnyEvent
     from orb_learning.home import Home
-    from orb_learning.staging import load
+    from orb_learning.upkeep import take_in
+    from spool import write_spool
 
     spool = Home(folder / "spooled")
     write_spool(spool, events, 1)
@@ -37,7 +37,7 @@ def measured_load(folder: Path, events: int) -> list[tuple[str, float, float, in
         rows = work()
         found.append((what, time.perf_counter() - begin, time.process_time() - busy, rows))
 
-    time_of("`load`", lambda: load(spool).loaded)
+    time_of("`load`", lambda: take_in(spool).loaded)
 
     def bare() -> int:
         with duckdb.connect(str(folder / "bare.duckdb")) as connection:

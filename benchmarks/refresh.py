@@ -161,7 +161,7 @@ def measured_growth(root: Path, refreshes: int) -> list[tuple[str, int, int]]:
     """Refresh many times, then compare each file with one that is written anew."""
     import shutil
 
-    from orb_learning.staging import load
+    from orb_learning.upkeep import take_in
 
     warm = Warm(root, indexes=False)
     for number in range(refreshes):
@@ -174,8 +174,8 @@ def measured_growth(root: Path, refreshes: int) -> list[tuple[str, int, int]]:
     fresh = root.with_name(f"{root.name}-fresh")
     shutil.copytree(root / "spool", fresh / "spool")
     shutil.copy(root / "staging.duckdb", fresh / "staging.duckdb")
-    load(Home(fresh))
-    from orb_learning.staging._file import rewrite
+    take_in(Home(fresh))
+    from orb_learning.staging import rewrite
 
     rewrite(Home(fresh))
     Warm(fresh, indexes=False).run("--full-refresh")

@@ -32,7 +32,8 @@ from report import (
     timed,
 )
 
-from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
+from orb_learning.embeddings import DIMENSIONS
+from orb_learning.embeddings._vectors import DECIMALS
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ CENTRES = 3000
 CHUNK = 50_000
 QUERIES = 200
 NEAREST = 10
-RERANKED = 40
 SHARE = 0.02
 IDENTITY = "synthetic"
 
@@ -156,56 +156,6 @@ class DuckDb(Contender):
         return search
 
 
-class Numpy(Contender):
-    name = "numpy, a memory-mapped float32 matrix"
-
-    def files(self) -> list[Path]:
-        return [self.folder / "matrix.npy"]
-
-    def open(self) -> Callable[[Vectors], Any]:
-        import numpy as np
-
-        matrix = self.matrix()
-
-        def search(vector: Vectors) -> Any:
-            scores = matrix @ vector
-            return np.argpartition(-scores, NEAREST)[:NEAREST]
-
-        return search
-
-
-class Sq8(Contender):
-    name = f"faiss, 8 bits a component, {RERANKED} ranked again by float32"
-
-    def files(self) -> list[Path]:
-        return [self.folder / "sq8.faiss", self.folder / "matrix.npy"]
-
-    def build(self) -> None:
-        import faiss
-
-        matrix = self.matrix()
-        bits = faiss.ScalarQuantizer.QT_8bit
-        index = faiss.IndexScalarQuantizer(DIMENSIONS, bits, faiss.METRIC_INNER_PRODUCT)
-        index.train(matrix[:CHUNK])
-        for start in range(0, self.count, CHUNK):
-            index.add(matrix[start : start + CHUNK])
-        faiss.write_index(index, str(self.files()[0]))
-
-    def open(self) -> Callable[[Vectors], Any]:
-        import faiss
-        import numpy as np
-
-        matrix = self.matrix()
-        index = faiss.read_index(str(self.files()[0]), faiss.IO_FLAG_MMAP_IFC)
-
-        def search(vector: Vectors) -> Any:
-            found = np.sort(index.search(vector.reshape(1, -1), RERANKED)[1][0])
-            scores = matrix[found] @ vector
-            return found[np.argsort(-scores)[:NEAREST]]
-
-        return search
-
-
 class Shipped(Contender):
     name = "orb-learning's index"
 
@@ -220,7 +170,7 @@ class Shipped(Contender):
         build_index(np.arange(self.count), self.matrix(), self.files()[0])
 
     def open(self) -> Callable[[Vectors], Any]:
-        from orb_learning.embeddings._index import VectorIndex
+        from orb_learning.embeddings import VectorIndex
 
         index, allowed = VectorIndex(self.files()[0]), allowed_rows(self.count, self.share)
         return lambda vector: index.search(vector, allowed, NEAREST)[0]
@@ -234,7 +184,7 @@ class ShippedFew(Shipped):
         pass  # the same index
 
 
-CONTENDERS = (DuckDb, Numpy, Sq8, Shipped, ShippedFew)
+CONTENDERS = (DuckDb, Shipped, ShippedFew)
 
 
 def allowed_rows(count: int, share: float) -> Any:
@@ -492,8 +442,9 @@ def some_texts(root: Path) -> list[str]:
 
 def embedded(path: str, texts: list[str], cache: Path) -> tuple[float, Vectors]:
     """Return how many texts a second a path embeds, and the vectors."""
-    from orb_learning.embeddings._model import Reference, locate_model
+    from orb_learning.embeddings import locate_model
     from orb_learning.embeddings._openvino import OpenVino, load_openvino
+    from orb_learning.embeddings._reference import Reference
 
     source = locate_model()
     embed: Callable[[list[str]], Any]

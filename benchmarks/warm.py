@@ -46,7 +46,7 @@ class Turn:
 
 @dataclass
 class Measured:
-    """Turns of one kind, and the largest resident size during them in bytes."""
+    """RefreshLoop of one kind, and the largest resident size during them in bytes."""
 
     turns: list[Turn] = field(default_factory=list)
     peak: int = 0

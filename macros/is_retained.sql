@@ -1,6 +1,7 @@
 {#-
     True where a moment is not before the first day that executions are kept of. Only
-    `orb-learning prune` moves that day, and has everything built anew when it does.
+    `orb-learning prune` moves that day, and a load that finds it yet to come; either has everything
+    built anew.
 -#}
 {% macro is_retained(moment) %}
     cast({{ moment }} as date) >= (

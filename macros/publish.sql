@@ -1,13 +1,21 @@
 {#-
     At the end of `dbt run` and `dbt build`: hand the outcome of every node to the plugin, which
-    publishes the warehouse if all models were built and nothing failed.
+    publishes the warehouse if all models were built and nothing failed. A table that grows with the
+    history says in its `config.meta.published` by which key its rows change, and which model has the
+    keys that changed; see `orb_learning.publication.Keyed`.
 -#}
 {% macro publish(results) %}
     {%- if execute and target.type == 'duckdb' and flags.WHICH in ('run', 'build') -%}
         {%- set expected = [] -%}
+        {%- set keyed = {} -%}
         {%- for node in graph.nodes.values() -%}
             {%- if node.resource_type == 'model' and node.config.materialized not in ('ephemeral', 'view') -%}
                 {%- do expected.append(node.unique_id) -%}
+            {%- endif -%}
+            {%- if node.config.meta.published -%}
+                {%- set said = dict(node.config.meta.published) -%}
+                {%- set source = graph.nodes['model.orb_learning.' ~ said.source] -%}
+                {%- do keyed.update({node.name: dict(said, source=source.relation_name)}) -%}
             {%- endif -%}
         {%- endfor -%}
         {%- set statuses = {} -%}
@@ -22,7 +30,7 @@
             [], '', '',
             {
                 'expected': expected, 'statuses': statuses, 'messages': messages,
-                'as_of': as_of_moment().isoformat(),
+                'as_of': as_of_moment().isoformat(), 'keyed': keyed,
             }
         ) -%}
     {%- endif -%}

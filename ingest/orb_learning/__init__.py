@@ -4,14 +4,10 @@
 that needs DuckDB or dbt lives in submodules and is imported where it is used.
 """
 
-from orb_learning.capture import (
-    CaptureStats,
-    Telemetry,
-    current_execution,
-    instrument_pool_manager,
-    instrument_router,
-)
+from orb_learning._telemetry import Telemetry
+from orb_learning.capture import CaptureStats, current_execution
 from orb_learning.errors import OrbLearningError
+from orb_learning.hosts import instrument_pool_manager, instrument_router
 from orb_learning.records import (
     ErrorType,
     ExecutionRecord,

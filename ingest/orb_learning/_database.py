@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orb_learning._files import replacing, sync
 from orb_learning.errors import BusyError, HomeError, OrbLearningError
 
 if TYPE_CHECKING:
@@ -47,10 +49,8 @@ def _create(path: Path) -> None:
     """
     import duckdb
 
-    fresh = path.with_name(f".{path.name}-new")
-    fresh.unlink(missing_ok=True)
-    duckdb.connect(str(fresh)).close()
-    fresh.replace(path)
+    with replacing(path) as fresh:
+        duckdb.connect(str(fresh)).close()
 
 
 def copy_database(
@@ -91,6 +91,21 @@ def copy_database(
     sync(target)
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what is done within, or none of it."""
+    import duckdb
+
+    connection.execute("begin")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        with suppress(duckdb.Error):  # a transaction that failed to commit is over already
+            connection.execute("rollback")
+        raise
+
+
 def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
     """Lower DuckDB's own limit, most of the machine's memory, to `MEMORY_BYTES`; never raise it."""
     found = connection.execute("select current_setting('memory_limit')").fetchone()
@@ -103,15 +118,6 @@ def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
 def wal(path: Path) -> Path:
     """Return where DuckDB keeps a file's write-ahead log."""
     return path.with_name(f"{path.name}.wal")
-
-
-def sync(path: Path) -> None:
-    """Force a file or directory to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def literal(text: str | Path) -> str:

@@ -35,7 +35,7 @@ MAX_INT = 2**31 - 1
 MAX_REAL = 1e9
 MAX_METADATA_DEPTH = 64
 MAX_METADATA_CHARACTERS = 256 * 1024
-"""No line is longer (`capture._spool.MAX_LINE_BYTES`), so more metadata fits none."""
+"""No line is longer (`spool.MAX_LINE_BYTES`), so more metadata fits none."""
 MAX_METADATA_INT_BITS = 1023
 """What a DOUBLE can hold, and so what every JSON reader takes."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +89,15 @@ def task_uuid(reference: object) -> uuid.UUID:
 def subject_hash(identity: str) -> str:
     """Return what stands for the id of an erased task or user: SHA-256, in hex."""
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def pseudonym(user_id: str) -> str:
+    """Return what stands for a user id that is an e-mail address or holds another secret.
+
+    It is the same for the same user id, so that one user's feedback stays together and can be
+    erased together.
+    """
+    return f"user-{subject_hash(user_id)[:16]}"
 
 
 def _uuid5(text: str) -> uuid.UUID:

@@ -24,8 +24,9 @@ from orb_learning._database import limit_memory
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
-from orb_learning.publication import publish
-from orb_learning.staging import load, open_staging
+from orb_learning.publication import Keyed, publish
+from orb_learning.staging import open_staging
+from orb_learning.upkeep import take_in
 from orb_learning.warehouse import STORAGE_VERSION, settle_warehouse, shrink_warehouse
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         """Find the home; nothing on disk is touched before dbt connects."""
         if self.creds is None:
             raise DbtRuntimeError("orb_learning.dbt_plugin needs the profile's credentials")
-        spare_the_collector()
+        freeze_garbage_collector()
         self._home = Home(Path(self.creds.path).absolute().parent)
         self._invocation = ""
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -67,7 +68,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
             settle_warehouse(self._home)
             if get_flags().WHICH in LOADING_COMMANDS:
                 shrink_warehouse(self._home, str(config["storage_compatibility_version"]))
-                report = load(self._home)
+                report = take_in(self._home)
                 crash_point("refresh.loaded")
                 logger.info(
                     f"loaded {report.loaded} events ({report.duplicates} duplicates, "
@@ -104,13 +105,15 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         outcome = target_config.config
         if any(is_damage(message) for message in outcome["messages"]):
             self._note_damage()
-        reason = why_not(outcome["expected"], outcome["statuses"])
+        reason = reason_not_to_publish(outcome["expected"], outcome["statuses"])
         if reason:
             logger.warning(f"not published: {reason}; the last publication stands")
             return
         if self._connection is None:
             raise DbtRuntimeError("not published: dbt has not connected to the warehouse")
         crash_point("refresh.built")
+        from orb_learning.embeddings import SimilarityCompanion
+
         cursor = self._connection.cursor()
         try:
             publication = publish(
@@ -118,6 +121,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
                 self._home,
                 schema=target_config.relation.schema,
                 as_of=outcome["as_of"],
+                keyed={name: Keyed(**said) for name, said in outcome["keyed"].items()},
+                companion=SimilarityCompanion(self._home),
             )
         except OrbLearningError as error:
             if is_damage(str(error)):
@@ -137,7 +142,7 @@ def _close_and_release(connection: duckdb.DuckDBPyConnection, home: Home) -> Non
     home.release_lock()
 
 
-def spare_the_collector() -> None:
+def freeze_garbage_collector() -> None:
     """Keep the garbage collector of a `dbt` command from the parsed project.
 
     It looked through it again and again: half a second of a cold `dbt run` of five. Any other
@@ -152,7 +157,7 @@ def is_damage(message: str) -> bool:
     return any(sign in message for sign in DAMAGE)
 
 
-def why_not(expected: list[str], statuses: dict[str, str]) -> str:
+def reason_not_to_publish(expected: list[str], statuses: dict[str, str]) -> str:
     """Return why a run with these node statuses must not be published, or an empty string."""
     flags = get_flags()
     if getattr(flags, "EMPTY", False):

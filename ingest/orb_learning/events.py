@@ -4,8 +4,7 @@ One class is one kind of event, one line in the spool, and one raw table in stag
 seconds, costs are USD, memory is mebibytes, scores are 0..100, and every time is timezone-aware
 and stored as UTC. A field that nobody knows is null, never zero.
 
-A field's name means the same in every event and has its text in one class; `make sources` tells
-dbt what these texts say.
+What events share stands in `_event_fields`. `make sources` tells dbt what the texts say.
 """
 
 from __future__ import annotations
@@ -14,209 +13,72 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
+from orb_learning._event_fields import (
+    SCHEMA_VERSION,
+    Event,
+    ExecutionFields,
+    OutcomeFields,
+    RoutingFields,
+    TaskEvent,
+    describe,
+)
 from orb_learning._types import (
     LAST_MOMENT,
-    Amount,
-    Attempt,
-    Candidates,
     Count,
     Embedding,
-    ErrorTypeName,
     Fraction,
     Hash,
     Maturity,
-    Metadata,
     OptionalText,
-    Propensity,
     Rating,
-    Score,
     Strictness,
     Text,
     Time,
     new_id,
     subject_hash,
     task_uuid,
-    utc_now,
 )
 from orb_learning.errors import InvalidEventError
 
-SCHEMA_VERSION = 1
-"""Version of the line format; a loader refuses, into quarantine, what is newer than itself."""
-
-
-class Event(BaseModel):
-    """What every event carries.
-
-    Attributes:
-        event_id: names the event; equal content under one id is one event.
-        schema_version: version of the line format.
-        occurred_at: when it happened, by the host's clock.
-        captured_at: when the hook saw it; breaks ties between events that occurred together.
-        metadata: whatever else the host knew, as JSON.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        protected_namespaces=(),
-        defer_build=True,  # at its first use: an import builds a dozen classes that few hosts need
-    )
-
-    type_name: ClassVar[str]
-
-    event_id: UUID = Field(default_factory=new_id)
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
-    occurred_at: Time = Field(default_factory=utc_now)
-    captured_at: Time = Field(default_factory=utc_now)
-    metadata: Metadata | None = None
-
-    @field_validator("schema_version")
-    @classmethod
-    def _known_version(cls, value: int) -> int:
-        if value > SCHEMA_VERSION:
-            raise ValueError(
-                f"schema version {value} is newer than the {SCHEMA_VERSION} this release reads; "
-                "upgrade orb-learning"
-            )
-        return value
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        if "event_type" in cls.model_fields:
-            cls.type_name = cls.model_fields["event_type"].default
-
-    def to_line(self) -> bytes:
-        """Return the event as one line of JSON, UTF-8, without the newline."""
-        return self.__pydantic_serializer__.to_json(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the event as a dict of JSON values, without the fields that are null."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the event that `to_dict` wrote.
-
-        Raises:
-            InvalidEventError: a field is missing, unknown, or out of bounds.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise InvalidEventError(describe(error)) from error
-
-
-class TaskEvent(Event):
-    """An event about one task.
-
-    Attributes:
-        task_id: the original task, the same for all its attempts.
-        attempt: which attempt it belongs to, from 1; null means the latest one decided at or
-            before the event.
-    """
-
-    task_id: UUID
-    attempt: Attempt | None = None
-
-
-class SharedFields(BaseModel):
-    """Fields of an event that a record has too."""
-
-    model_config = ConfigDict(protected_namespaces=(), defer_build=True)
-
-
-class OutcomeFields(SharedFields):
-    """What is known once an attempt has ended.
-
-    Attributes:
-        success: whether the attempt did what was asked.
-        duration_seconds: wall-clock seconds, from a monotonic clock where there is one.
-        quality_score: quality by the host's own measure, 0..100.
-        cost_estimate: USD expected before the run.
-        actual_cost: USD the run cost; null where nobody knows.
-        error_type: why it failed; `seeds/error_types.csv` lists the usual values, the host's own
-            words are kept.
-        error_message: what the failure said.
-        peak_memory_mb: peak memory in mebibytes.
-        cpu_time_seconds: user and system CPU seconds together.
-        solution_summary: what solved the task, in words that recur for the same solution.
-    """
-
-    success: bool
-    duration_seconds: Amount | None = None
-    quality_score: Score | None = None
-    cost_estimate: Amount | None = None
-    actual_cost: Amount | None = None
-    error_type: ErrorTypeName | None = None
-    error_message: OptionalText = None
-    peak_memory_mb: Amount | None = None
-    cpu_time_seconds: Amount | None = None
-    solution_summary: OptionalText = None
-
-
-class RoutingFields(SharedFields):
-    """What a router knows of a task and chooses for it.
-
-    Attributes:
-        task_type: kind of task, in the host's words.
-        task_description: what was asked.
-        repo: repository the task is about.
-        file_count: files the task touches, as the router saw it.
-        estimated_tokens: tokens the router expected.
-        model_tier: model tier the router chose.
-        pool_type: type of the worker pool that ran it.
-        swarm_topology: how the workers were arranged, where they were.
-        routing_confidence: the router's confidence, 0..1.
-        complexity_score: the router's estimate of complexity, 0..100.
-        policy_version: which routing policy decided.
-        propensity: probability, in (0, 1], with which the policy made this choice.
-        candidates: tier to probability, over all tiers the policy could have chosen; sums to 1.
-    """
-
-    task_type: Text
-    task_description: Text | None = None
-    repo: Text
-    file_count: Count = 0
-    estimated_tokens: Count = 0
-    model_tier: Text
-    pool_type: Text | None = None
-    swarm_topology: OptionalText = None
-    routing_confidence: Fraction | None = None
-    complexity_score: Score = 50
-    cost_estimate: Amount | None = None
-    policy_version: OptionalText = None
-    propensity: Propensity | None = None
-    candidates: Candidates | None = None
-
-
-class ExecutionFields(RoutingFields, OutcomeFields):
-    """What is known of a whole execution.
-
-    Attributes:
-        user_accepted: whether a person took the result; the latest feedback that says so decides.
-        user_rating: a person's rating, 1..5; the latest decides.
-    """
-
-    task_description: Text
-    pool_type: Text
-    routing_confidence: Fraction
-    user_accepted: bool | None = None
-    user_rating: Rating | None = None
+__all__ = [
+    "EVENT_TYPES",
+    "SCHEMA_VERSION",
+    "TASK_EVENT_TYPES",
+    "AnyEvent",
+    "Event",
+    "ExecutionFields",
+    "ExecutionRecorded",
+    "Feedback",
+    "InvalidEvent",
+    "Outcome",
+    "PoolClosed",
+    "PoolCreated",
+    "PoolExecutionComplete",
+    "PoolExecutionStart",
+    "QualityPolicyAdjusted",
+    "RoutingDecision",
+    "RoutingFields",
+    "RoutingOutcome",
+    "SolutionExtracted",
+    "TaskCompleted",
+    "TaskErased",
+    "TaskEvent",
+    "UserErased",
+    "content_hash",
+    "describe",
+    "parse_line",
+]
 
 
 class Outcome(OutcomeFields, TaskEvent):
@@ -506,17 +368,6 @@ def parse_line(line: bytes) -> Event:
         return _ANY_EVENT.validate_json(line)
     except ValidationError as error:
         raise InvalidEventError(describe(error)) from error
-
-
-def describe(error: ValidationError) -> str:
-    """Return a validation error as one line: each field and its fault, at most five of them."""
-    faults = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(str(part) for part in fault["loc"] if part not in EVENT_TYPES)
-        message = re.sub(r"\s+", " ", fault["msg"]).removeprefix("Value error, ")
-        faults.append(f"{where}: {message}" if where else message)
-    more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
-    return "; ".join(faults[:5]) + more
 
 
 _CAPTURED_AT = re.compile(rb'"captured_at":"[^"]*",')

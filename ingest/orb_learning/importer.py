@@ -24,12 +24,18 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from orb_learning._types import NAMESPACE
-from orb_learning.capture import Telemetry
-from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
-from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, ids_first
-from orb_learning.capture._spool import MAX_LINE_BYTES
+from orb_learning.capture import (
+    MAX_PAYLOAD_CHARACTERS,
+    Recorder,
+    clean_text,
+    cleaned,
+    ids_first,
+    json_value,
+    to_values,
+)
 from orb_learning.errors import ImportFileError, InvalidEventError, SpoolWriteError
-from orb_learning.events import ExecutionRecorded, InvalidEvent, describe
+from orb_learning.events import Event, ExecutionRecorded, InvalidEvent, describe
+from orb_learning.spool import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     import duckdb
@@ -129,7 +135,7 @@ class FieldMap:
 
 
 def import_files(
-    telemetry: Telemetry,
+    telemetry: Recorder,
     paths: Sequence[Path],
     *,
     field_map: FieldMap | None = None,
@@ -170,8 +176,8 @@ def import_files(
     return ImportReport(len(paths), rows, rows - rejected, rejected, tuple(reasons))
 
 
-def _store(telemetry: Telemetry, event: ExecutionRecorded | InvalidEvent) -> None:
-    if telemetry.capture_sync(event) is None:
+def _store(telemetry: Recorder, event: ExecutionRecorded | InvalidEvent) -> None:
+    if telemetry.record(Event, event, {}) is None:
         raise SpoolWriteError(
             f"cannot write to the spool in {telemetry.home.spool}; import again when it can be "
             "written, rows already there are not doubled"

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import shutil
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from orb_learning._database import connect, copy_database, explained, sync, wal
+from orb_learning._database import connect, copy_database, explained, wal
 from orb_learning._faults import crash_point
+from orb_learning._files import replacing, sync
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.home import Home
 
@@ -122,12 +122,11 @@ def shrink_warehouse(home: Home, storage_version: str = STORAGE_VERSION) -> None
         or shutil.disk_usage(file.parent).free < ROOM * found.st_size
     ):
         return
-    fresh = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
-        copy_database(file, fresh, storage_version=storage_version)
-        copied = fresh.stat().st_size
-        crash_point("warehouse.copied")
-        fresh.replace(file)
+        with replacing(file) as fresh:
+            copy_database(file, fresh, storage_version=storage_version)
+            copied = fresh.stat().st_size
+            crash_point("warehouse.copied")
         sync(file.parent)
     except (BusyError, HomeError, OSError) as error:
         logger.warning("%s keeps its %d bytes: %s", file, found.st_size, error)
@@ -135,9 +134,6 @@ def shrink_warehouse(home: Home, storage_version: str = STORAGE_VERSION) -> None
     else:
         logger.info("%s was written anew: %d bytes instead of %d", file, copied, found.st_size)
         _note(home, bytes=copied, copied_at=now, seconds=time.time() - now)
-    finally:
-        for left in (fresh, wal(fresh)):
-            left.unlink(missing_ok=True)
 
 
 def _delete_copies(home: Home) -> None:
@@ -163,7 +159,5 @@ def _noted(home: Home) -> dict[str, float]:
 
 
 def _note(home: Home, **noted: float) -> None:
-    fresh = home.warehouse_size.with_name(f".{home.warehouse_size.name}")
-    with suppress(OSError):  # without it the file is at worst copied later
-        fresh.write_text(json.dumps(noted))
-        fresh.replace(home.warehouse_size)
+    with suppress(OSError), replacing(home.warehouse_size) as fresh:
+        fresh.write_text(json.dumps(noted))  # without it the file is at worst copied later

@@ -5,6 +5,10 @@
         task_key='coalesce(parent_task_id, task_id)',
         changed_from='int_attempts',
         on_schema_change='fail',
+        meta={'published': {
+            'key': 'coalesce(parent_task_id, task_id)', 'order': 'timestamp',
+            'source': 'int_attempts', 'source_key': 'task_id', 'oldest': 'first_load_id',
+        }},
         post_hook=[
             "{{ named_index('idx_executions_repo_task', ['repo', 'task_type', 'timestamp']) }}",
             "{{ named_index('idx_executions_tier_success', ['model_tier', 'success', 'timestamp']) }}",

@@ -4,6 +4,10 @@
         incremental_strategy='delete+insert',
         unique_key='feedback_id',
         on_schema_change='fail',
+        meta={'published': {
+            'key': 'feedback_id', 'order': 'timestamp',
+            'source': 'stg_feedback', 'source_key': 'feedback_id',
+        }},
     )
 }}
 

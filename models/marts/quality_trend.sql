@@ -1,19 +1,20 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='append',
+        incremental_strategy='replace_days',
+        days_from='int_execution_days',
+        window='quality_window_days',
         on_schema_change='fail',
-        pre_hook="{{ drop_stale_days(var('quality_window_days')) }}",
     )
 }}
--- depends_on: {{ ref('int_execution_days') }}
 
 with executions as (
 
     select
         *,
         {{ known_cost() }} as known_cost
-    from ({{ executions_of_missing_days(var('quality_window_days')) }}) as missing_days
+    from {{ ref('executions') }}
+    where date in ({{ changed_days(ref('int_execution_days'), var('quality_window_days')) }})
 
 ),
 

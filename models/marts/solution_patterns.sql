@@ -1,10 +1,5 @@
 {{
     config(
-        materialized='incremental',
-        incremental_strategy='delete+insert',
-        unique_key=['solution_summary', 'repo'],
-        on_schema_change='fail',
-        pre_hook="{{ drop_vanished_patterns() }}",
         post_hook="{{ named_index('idx_solution_patterns_success_rate', ['success_rate', 'usage_count']) }}",
     )
 }}
@@ -18,7 +13,7 @@ with days as (
 
 ),
 
-patterns as (
+final as (
 
     select
         solution_summary,
@@ -29,28 +24,10 @@ patterns as (
         cast(sum(quality_sum) as double) / nullif(sum(quality_count), 0) as avg_quality,
         min(first_seen) as first_seen,
         max(last_seen) as last_seen,
-        cast(sum(success_count) as double) / sum(usage_count) as success_rate,
-        {{ fingerprint([
-            'date', 'task_type', 'usage_count', 'success_count', 'quality_sum', 'quality_count',
-            'first_seen', 'last_seen',
-        ]) }} as pattern_fingerprint
+        cast(sum(success_count) as double) / sum(usage_count) as success_rate
     from days
     group by solution_summary, repo
     having sum(usage_count) >= {{ pattern_min_uses() }}
-
-),
-
-final as (
-
-    select patterns.*
-    from patterns
-    {% if is_incremental() %}
-    left join {{ this }} as built
-        on patterns.solution_summary = built.solution_summary
-        and patterns.repo = built.repo
-        and patterns.pattern_fingerprint = built.pattern_fingerprint
-    where built.repo is null
-    {% endif %}
 
 )
 

@@ -5,9 +5,12 @@
         task_key='task_id',
         changed_from='int_attempts',
         on_schema_change='fail',
+        meta={'published': {
+            'key': 'task_id', 'order': 'first_routed_at',
+            'source': 'int_attempts', 'source_key': 'task_id', 'oldest': 'first_load_id',
+        }},
     )
 }}
--- depends_on: {{ ref('int_attempts') }}
 
 with attempts as (
 
@@ -16,9 +19,7 @@ with attempts as (
         coalesce(parent_task_id, task_id) as original_task_id,
         {{ known_cost() }} as known_cost
     from {{ ref('executions') }}
-    {% if is_incremental() %}
-    where {{ loaded_since(this) }}
-    {% endif %}
+    where {{ of_changed_tasks(ref('int_attempts'), 'coalesce(parent_task_id, task_id)') }}
 
 ),
 

@@ -1,20 +1,21 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='append',
+        incremental_strategy='replace_days',
+        days_from='int_execution_days',
+        window='tier_window_days',
         on_schema_change='fail',
-        pre_hook="{{ drop_stale_days(var('tier_window_days')) }}",
         post_hook="{{ named_index('idx_tier_performance_lookup', ['repo', 'model_tier', 'task_type', 'date']) }}",
     )
 }}
--- depends_on: {{ ref('int_execution_days') }}
 
 with executions as (
 
     select
         *,
         {{ known_cost() }} as known_cost
-    from ({{ executions_of_missing_days(var('tier_window_days')) }}) as missing_days
+    from {{ ref('executions') }}
+    where date in ({{ changed_days(ref('int_execution_days'), var('tier_window_days')) }})
 
 ),
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from orb_learning import Telemetry
 from orb_learning.home import Home
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from ._homes import audit, settle
 from ._processes import Child, call
@@ -87,7 +87,7 @@ def capture(seed: int, folder: Path) -> Result:
         if not all(told):
             result.fail("a producer ended by itself")
         if chance.random() < 0.2:
-            settle(result, "load beside producers", lambda: load(home))
+            settle(result, "load beside producers", lambda: take_in(home))
         for child, first in zip(children, told, strict=True):
             data = first + child.drain() + child.read(WIDTH * chance.choice((1, 3, 10, 60)))
             result.trials += 1
@@ -95,7 +95,7 @@ def capture(seed: int, folder: Path) -> Result:
             data += child.read(1 << 30)
             child.close()
             owed |= acknowledged(data)
-    ended = call(lambda: load(home))
+    ended = call(lambda: take_in(home))
     if not ended.is_done:
         result.fail(f"load: {ended}")
     found = audit(result, home, owed, "capture")

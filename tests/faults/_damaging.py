@@ -12,8 +12,8 @@ from uuid import UUID
 import duckdb
 
 from orb_learning.home import Home
-from orb_learning.staging import load
-from orb_learning.staging._segments import segment_names
+from orb_learning.spool import segment_names
+from orb_learning.upkeep import take_in
 
 from ._homes import audit, new_uuid, outcome_line, pool_line, settle, staged
 from ._processes import Child
@@ -208,7 +208,7 @@ def fuzzing(seed: int, folder: Path) -> Result:
 
 
 def _load(result: Result, home: Home, what: str) -> None:
-    ended = Child(lambda _: load(home)).wait(600.0)
+    ended = Child(lambda _: take_in(home)).wait(600.0)
     if ended.is_hung:
         result.hang(what)
     elif not ended.is_done:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from orb_learning.capture._spool import RECHECK_SECONDS
 from orb_learning.home import Home
-from orb_learning.staging import load
+from orb_learning.spool._writer import RECHECK_SECONDS
+from orb_learning.upkeep import take_in
 
 from . import _loading, _publishing
 from ._disks import injected, no_injection, no_mounts, set_writable, small_disk
@@ -70,7 +70,7 @@ def _removed(folder: Path, chance: random.Random, result: Result) -> None:
 
     ended = call(work)
     result.faults += 1
-    settle(result, "the load after the spool was removed", lambda: load(home))
+    settle(result, "the load after the spool was removed", lambda: take_in(home))
     found = audit(result, home, set(), "capture into a spool that was removed")
     if found and found.ids.total() != 40:
         result.lose(40 - found.ids.total(), "captured after the spool was removed")
@@ -104,7 +104,7 @@ def _read_only(folder: Path, chance: random.Random, result: Result) -> None:
         first = settle(result, "the first", lambda: capture_some(home, seed, 3))
         set_writable(disk, False)
         ended = call(lambda: capture_some(home, seed, 3))
-        check_error(result, loaded := call(lambda: load(home)), "load on a read-only disk")
+        check_error(result, loaded := call(lambda: take_in(home)), "load on a read-only disk")
         result.faults += bool(loaded.error)
         set_writable(disk, True)
         if ended.is_done and ended.value.acknowledged:
@@ -139,10 +139,10 @@ def _injected_load(folder: Path, chance: random.Random, result: Result) -> None:
     written = _loading.Written(Home(folder / "home"), chance)
     written.write()
     if chance.random() < 0.5:
-        settle(result, "the load before", lambda: load(written.home))
+        settle(result, "the load before", lambda: take_in(written.home))
         written.write()
     calls, error, when = _failure(chance)
-    ended, hits = injected(lambda: load(written.home), calls, f"error={error}", when, folder)
+    ended, hits = injected(lambda: take_in(written.home), calls, f"error={error}", when, folder)
     result.faults += hits > 0
     what = f"load with {error} of {calls} {when}"
     check_error(result, ended, what)

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from orb_learning import _faults
 from orb_learning.home import Home
-from orb_learning.staging import _loader, load
+from orb_learning.staging import _loader
+from orb_learning.upkeep import take_in
 
 from ._disks import killed_at_a_call, no_injection
 from ._homes import audit, new_uuid, outcome_line, pool_line, settle, write_segment
@@ -54,7 +55,7 @@ def killed_load(home: Home, chance: random.Random, result: Result) -> None:
 
 def _small_load(home: Home) -> None:
     _loader.MAX_LOAD_LINES = 40
-    load(home)
+    take_in(home)
 
 
 def _held(path: Path) -> int:
@@ -114,7 +115,7 @@ class Written:
 def check(result: Result, written: Written, what: str) -> None:
     """Load the rest without a kill, and compare with what was written."""
     written.finish()
-    settle(result, f"{what}: the load afterwards", lambda: load(written.home))
+    settle(result, f"{what}: the load afterwards", lambda: take_in(written.home))
     found = audit(result, written.home, written.owed, what, also=set())
     if found is not None:
         result.lose(written.lines - found.lines, f"{what}: lines never read")
@@ -145,7 +146,7 @@ def recovering(seed: int, folder: Path) -> Result:
     written = Written(Home(folder / "home"), chance)
     written.write()
     if chance.random() < 0.5:
-        settle(result, "the load before", lambda: load(written.home))
+        settle(result, "the load before", lambda: take_in(written.home))
         written.write()
     killed_load(written.home, chance, result)
     for _ in range(chance.randrange(1, 4)):

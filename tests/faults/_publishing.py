@@ -16,7 +16,7 @@ from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, current, publish
 from orb_learning.serving import LearningDatabase
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from ._disks import killed_at_a_call, no_injection
 from ._homes import new_uuid, pool_line, settle, write_segment
@@ -33,7 +33,7 @@ pace = Pace()
 def prepare(home: Home) -> None:
     """Make a home with one load, ready to publish."""
     write_segment(home, "one.jsonl", [pool_line(new_uuid(random.Random(0)))])
-    load(home)
+    take_in(home)
     duckdb.connect(str(home.warehouse)).close()
 
 

@@ -9,8 +9,7 @@ from uuid import UUID
 
 from orb_learning.errors import BusyError, RefreshError
 from orb_learning.home import LOCK_TIMEOUT_VARIABLE, Home
-from orb_learning.staging import load
-from orb_learning.status import read_status
+from orb_learning.upkeep import read_status, take_in
 
 from . import _building, _loading, _publishing
 from ._homes import new_uuid, settle
@@ -32,7 +31,7 @@ def loaders(seed: int, folder: Path) -> Result:
     def load_some() -> None:
         os.environ[LOCK_TIMEOUT_VARIABLE] = timeout
         for _ in range(3):
-            load(written.home)
+            take_in(written.home)
 
     racers = [Child(lambda _: load_some()) for _ in range(chance.choice((2, 2, 3)))]
     producers = [
@@ -61,7 +60,7 @@ def loaders(seed: int, folder: Path) -> Result:
 
 
 def _first(home: Home) -> None:
-    load(home)
+    take_in(home)
     _publishing.publish_run(home, 1)
 
 

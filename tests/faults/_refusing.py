@@ -14,7 +14,7 @@ from uuid import UUID
 from orb_learning import Telemetry
 from orb_learning import errors as product_errors
 from orb_learning.home import Home
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from . import _loading, _publishing
 from ._disks import Ballast, no_mounts, small_disk
@@ -95,7 +95,7 @@ def check_captured(
         result.fail(f"{what}: a hook raised {text}")
     if captured.refused != captured.dropped:
         result.fail(f"{what}: {captured.refused} refused, {captured.dropped} counted as dropped")
-    settle(result, f"{what}: the load afterwards", lambda: load(home))
+    settle(result, f"{what}: the load afterwards", lambda: take_in(home))
     audit(result, home, captured.acknowledged | (before or set()), what, also=set())
 
 
@@ -155,14 +155,14 @@ def _load_full(disk: Path, chance: random.Random, result: Result, *, is_limited:
     written.write()
     is_first = chance.random() < 0.5
     if not is_first:
-        settle(result, "the load before", lambda: load(written.home))
+        settle(result, "the load before", lambda: take_in(written.home))
         written.write()
     room = chance.randrange(0, 4_000_000 if is_first else 400_000)
 
     def work() -> Any:
         if is_limited:
             _limit(room)
-        return load(written.home)
+        return take_in(written.home)
 
     ballast = Ballast(disk, room) if not is_limited else None
     ended = call(work)

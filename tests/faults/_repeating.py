@@ -10,7 +10,7 @@ from pathlib import Path
 from orb_learning import Telemetry
 from orb_learning.events import PoolExecutionStart, RoutingDecision, RoutingOutcome
 from orb_learning.home import Home
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from . import _building
 from ._homes import audit, new_uuid, outcome_line, pool_line, settle, write_segment
@@ -36,7 +36,7 @@ def repeating(seed: int, folder: Path) -> Result:
     repeated_bad = 0
     for kind in kinds:
         if chance.random() < 0.6:
-            settle(result, "a load between", lambda: load(home))
+            settle(result, "a load between", lambda: take_in(home))
         if kind == "copy":
             shutil.copy(path, home.spool / f"{chance.choice('az')}-copy.jsonl")
             repeated_bad += len(bad)
@@ -53,13 +53,13 @@ def repeating(seed: int, folder: Path) -> Result:
             write_segment(home, "d-doubled.jsonl", [line for line in lines for _ in range(2)])
             written += 2 * len(lines)
         else:
-            settle(result, "a load before", lambda: load(home))
+            settle(result, "a load before", lambda: take_in(home))
             data = path.read_bytes()
             path.unlink()
-            settle(result, "a load without the segment", lambda: load(home))
+            settle(result, "a load without the segment", lambda: take_in(home))
             path.write_bytes(data)
-    settle(result, "the last load", lambda: load(home))
-    settle(result, "one load more", lambda: load(home))
+    settle(result, "the last load", lambda: take_in(home))
+    settle(result, "one load more", lambda: take_in(home))
     found = audit(result, home, set(events), "repeated lines", also=set())
     if found is not None:
         result.lose(written - found.lines, "repeated lines were not read")

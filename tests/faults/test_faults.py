@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from orb_learning.home import Home
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from . import _publishing
 from ._disks import injected, no_injection, no_mounts
@@ -49,7 +49,7 @@ def test_system_calls_can_be_made_to_fail_here() -> None:
 def loaded(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     write_segment(home, "a.jsonl", [pool_line(event) for event in EVENTS] + [b"bad"])
-    assert call(lambda: load(home)).is_done
+    assert call(lambda: take_in(home)).is_done
     return home
 
 
@@ -176,10 +176,10 @@ def test_a_first_load_killed_at_any_write_is_healed_by_the_next(
     home = Home(tmp_path / "home")
     write_segment(home, "a.jsonl", [pool_line(event) for event in EVENTS])
 
-    ended, _ = injected(lambda: load(home), "pwrite64", "signal=SIGKILL", str(number), tmp_path)
+    ended, _ = injected(lambda: take_in(home), "pwrite64", "signal=SIGKILL", str(number), tmp_path)
 
     assert ended.is_killed
     result = Result()
-    settle(result, "the next load", lambda: load(home))
+    settle(result, "the next load", lambda: take_in(home))
     audit(result, home, set(EVENTS), "after the kill", also=set())
     assert result.is_good, result

@@ -21,7 +21,7 @@ from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current, publish
 from orb_learning.refresh import Refresher
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from .strategies import NOW
 from .tables import MIN_USES, Tables, read
@@ -71,7 +71,7 @@ class Dbt:
             )
 
     def load(self) -> None:
-        load(self.home)
+        take_in(self.home)
 
     def tables(self) -> Tables:
         return published(self.home)
@@ -257,7 +257,7 @@ class Compiled:
             self._built = {}
 
     def load(self) -> None:
-        load(self.home)
+        take_in(self.home)
 
     def tables(self) -> Tables:
         return self._built or published(self.home)

@@ -11,10 +11,10 @@ LOADER = "ingest/orb_learning/staging/_loader.py"
 COMMIT = "ingest/orb_learning/staging/_commit.py"
 BATCH = "ingest/orb_learning/staging/_batch.py"
 CANONICAL = "ingest/orb_learning/staging/_canonical.py"
-SEGMENTS = "ingest/orb_learning/staging/_segments.py"
-PUBLICATION = "ingest/orb_learning/publication.py"
+SEGMENTS = "ingest/orb_learning/spool/_segments.py"
+PUBLICATION = "ingest/orb_learning/publication/_publish.py"
 ERASURE = "ingest/orb_learning/staging/_erasure.py"
-NAMING = "ingest/orb_learning/staging/_naming.py"
+NAMING = "ingest/orb_learning/staging/_subjects.py"
 PLUGIN = "ingest/orb_learning/dbt_plugin.py"
 
 STAGING_TESTS = ("tests/python/staging/test_loader.py", "tests/python/staging/test_bad_lines.py")
@@ -24,9 +24,9 @@ AGREEMENT_TESTS = (
     "odd_values_in_any_place",
 )
 CRASH_TESTS = ("tests/python/staging/test_load_crashes.py",)
-PUBLICATION_TESTS = ("tests/python/test_publication.py",)
+PUBLICATION_TESTS = ("tests/python/publication/test_publish.py",)
 DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
-ERASURE_TESTS = ("tests/python/staging/test_erasure.py",)
+ERASURE_TESTS = ("tests/python/upkeep/test_erasure.py",)
 LATE = ("tests/machine/test_late_events.py",)
 EQUALITY = ("tests/python/models/test_incremental_equals_full_refresh.py",)
 WINDOWS = ("tests/machine/test_windows.py",)
@@ -71,19 +71,19 @@ MUTANTS = (
     Mutant(
         "the ledger is written outside the transaction of the rows",
         COMMIT,
-        """        _write_ledger(connection, batch, report)
+        """        write_ledger(connection, batch, report)
         crash_point("load.noted")
-        connection.execute("commit")
 """,
         """        connection.execute("commit")
         crash_point("load.noted")
-        _write_ledger(connection, batch, report)
+        connection.execute("begin")
+        write_ledger(connection, batch, report)
 """,
         CRASH_TESTS,
     ),
     Mutant(
         "a refused line is counted and not kept",
-        COMMIT,
+        "ingest/orb_learning/staging/_refusals.py",
         "    if rows:\n        _insert_quarantined(",
         "    if False:\n        _insert_quarantined(",
         STAGING_TESTS,
@@ -162,7 +162,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows that a task no longer has stay",
-        "macros/changed_tasks.sql",
+        "macros/strategies/replace_tasks.sql",
         "    where {{ config.require('task_key') }} in (",
         "    where false and {{ config.require('task_key') }} in (",
         LATE,
@@ -176,36 +176,43 @@ MUTANTS = (
     ),
     Mutant(
         "old rows of new tasks are looked for everywhere",
-        "macros/changed_tasks.sql",
+        "macros/strategies/replace_tasks.sql",
         "\n        and load_id >= {{ oldest }};",
         ";",
         ("tests/python/models/test_counted_work.py",),
     ),
     Mutant(
+        "the day that a row has left stays as it was",
+        "macros/strategies/replace_days.sql",
+        "            and current_days.fingerprint = held.day_fingerprint\n",
+        "",
+        MACHINE,
+    ),
+    Mutant(
         "the day that a row has left is not built again",
-        "macros/days.sql",
-        "                and known_days.fingerprint = built.day_fingerprint\n",
+        "macros/strategies/replace_days.sql",
+        "            and held.day_fingerprint = current_days.fingerprint\n",
         "",
         MACHINE,
     ),
     Mutant(
         "a day that only gained what another lost looks the same",
-        "macros/engine/fingerprint.sql",
+        "macros/engine/combined.sql",
         "hash({{ values | join(', ') }})",
         "hash({{ values | first }})",
         MACHINE,
     ),
     Mutant(
         "a mart labels its days in its own way",
-        "macros/days.sql",
+        "macros/day_fingerprint.sql",
         "'max(max(load_id)) over (partition by date)'",
         "'max(max(load_id)) over (partition by date) + 1'",
         ("tests/python/models/test_counted_work.py",),
     ),
     Mutant(
         "what has aged out of the window stays",
-        "macros/days.sql",
-        "                and {{ within_window('known_days.date', days) }}\n",
+        "macros/strategies/replace_days.sql",
+        "    where {{ within_window(day, window) }}\n",
         "",
         WINDOWS,
     ),
@@ -219,7 +226,7 @@ MUTANTS = (
     Mutant(
         "a pattern that lost its uses stays",
         "models/marts/solution_patterns.sql",
-        '        pre_hook="{{ drop_vanished_patterns() }}",\n',
+        "    having sum(usage_count) >= {{ pattern_min_uses() }}\n",
         "",
         WINDOWS,
     ),
@@ -340,7 +347,7 @@ MUTANTS = (
     ),
     Mutant(
         "a restored backup brings back what was erased",
-        "ingest/orb_learning/staging/_backup.py",
+        "ingest/orb_learning/upkeep/_backup.py",
         "                _keep_erasures(connection, erased)\n",
         "",
         ERASURE_TESTS,
@@ -354,32 +361,32 @@ MUTANTS = (
     ),
     Mutant(
         "a user whose id was masked is not found",
-        "ingest/orb_learning/staging/_tombstones.py",
+        "ingest/orb_learning/upkeep/_tombstones.py",
         "for name in (user, pseudonym(user))]\n",
         "for name in (user,)]\n",
         (*ERASURE_TESTS, "-k", "wherever"),
     ),
     Mutant(
         "the places in a segment that cannot be written are forgotten",
-        ERASURE,
-        "    ids = [identity for name in doomed.keys() - left for",
-        "    ids = [identity for name in doomed.keys() for",
+        "ingest/orb_learning/upkeep/_erasure.py",
+        "    ids = [identity for name in going.keys() - left for",
+        "    ids = [identity for name in going.keys() for",
         (*ERASURE_TESTS, "-k", "tried_again"),
     ),
     Mutant(
         "a reset forgets what was erased",
-        "ingest/orb_learning/staging/_schema.py",
+        "ingest/orb_learning/upkeep/_schema.py",
         "        tell_again(home, erased)\n",
         "",
-        ("tests/python/staging/test_backup.py", "-k", "forgets"),
+        ("tests/python/upkeep/test_backup.py", "-k", "forgets"),
     ),
     # -- publishing -------------------------------------------------------------------------
     Mutant(
         "a publication's new rows are counted and not compared",
-        "ingest/orb_learning/_catching_up.py",
-        "select sum(hash(hash({KEYED[table].key}, load_id)))",
-        "select count({KEYED[table].key})",
-        ("tests/python/test_catching_up.py",),
+        "ingest/orb_learning/publication/_update.py",
+        "select sum(hash(hash({keyed.key}, load_id)))",
+        "select count({keyed.key})",
+        ("tests/python/publication/test_update.py",),
     ),
     Mutant(
         "a run with a failed node is published",
@@ -422,9 +429,9 @@ MUTANTS = (
     ),
     Mutant(
         "the link to the current publication is removed and made again",
-        PUBLICATION,
-        "    fresh.replace(link)\n",
-        "    link.unlink(missing_ok=True)\n    fresh.rename(link)\n",
+        "ingest/orb_learning/publication/_swap.py",
+        "    with replacing(link) as fresh:\n        fresh.symlink_to(target)\n",
+        "    link.unlink(missing_ok=True)\n    link.symlink_to(target)\n",
         (*PUBLICATION_TESTS, "-k", "after_every_step"),
     ),
 )

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from orb_learning import Telemetry
+from orb_learning.capture import _execution, _task_context
 from orb_learning.events import Event, parse_line
 from orb_learning.home import Home
-from orb_learning.staging._segments import open_segment, segment_names
+from orb_learning.spool import open_segment, segment_names
 
 
 @pytest.fixture
@@ -34,6 +35,20 @@ def home(tmp_path: Path) -> Home:
 def telemetry(home: Home) -> Iterator[Telemetry]:
     with Telemetry(home.root) as hooks:
         yield hooks
+
+
+@pytest.fixture(autouse=True)
+def no_task() -> None:
+    """Begin each test outside any task, whatever the one before it has routed."""
+    _task_context._current.set(None)
+    _execution._running.set(None)
+    _task_context._known.clear()
+
+
+@pytest.fixture
+def recorded(telemetry: Telemetry, events_in: Any) -> Callable[[], list[Event]]:
+    """Return the events in the spool, in the order in which they were recorded."""
+    return lambda: events_in(telemetry.home.spool)
 
 
 @pytest.fixture(scope="session")

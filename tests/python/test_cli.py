@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,19 +20,20 @@ import duckdb
 import pytest
 import typer
 
-from orb_learning import cli, refresh, report, schedule, status
-from orb_learning.cli import _app, _show
+from orb_learning import cli, refresh, serving
+from orb_learning.cli import _app
 from orb_learning.errors import RefreshError
 from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
-from orb_learning.refresh import RefreshReport
-from orb_learning.report import MARTS
-from orb_learning.turns import ScheduleState, write_state
+from orb_learning.refresh import RefreshReport, ScheduleState, _scheduler
+from orb_learning.refresh._state import write_state
+from orb_learning.serving import MARTS
+from orb_learning.upkeep import _status
+from publishing import PATTERNS, POOLS, TIERS, TREND, publish_marts
 from test_importer import ROW, ROWS, write_json
-from test_report import PATTERNS, POOLS, TIERS, publish_marts
 
-PROGRAM = [sys.executable, "-c", "from orb_learning.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "orb_learning"]
 
 
 @dataclass(frozen=True)
@@ -362,8 +364,61 @@ def test_pruning_takes_its_days_from_the_project_or_the_command(run, home, tmp_p
     assert run("prune", "--raw-days", 100_000, "--derived-days", 100_000).out.startswith(
         "removed 0 raw events, 0 loaded segments, 0 publications; "
     )
-    assert run("prune").out.startswith("removed 1 raw events, ")
+    pruned = run("prune").out
+    assert pruned.startswith("removed 1 raw events, ")
+    assert re.search(r" freed; kept are executions from \d{4}-\d\d-\d\d\n$", pruned)
+    assert run("prune").out.endswith(" freed\n")
     assert run("prune", "--derived-days", 91).code == 2
+
+
+@pytest.fixture
+def pruned(run, tmp_path):
+    """A home whose loads are of today and whose executions are hidden until 2200."""
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    run("load")
+    run("prune", "--today", "2200-06-15", "--raw-days", 100_000, "--derived-days", 90, "--yes")
+
+
+def test_pruning_by_a_doubtful_clock_is_refused_and_a_named_day_asked_for(
+    run, home, tmp_path, monkeypatch
+):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    run("load")
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update ledger.loads set loaded_at = '2200-01-01'")
+    refused = run("prune", "--yes")
+    assert refused.code == 2
+    message = failed(refused)
+    assert "but the newest load is of 2200-01-01 and the newest event of " in message
+    (command,) = re.findall("`orb-learning (.*)`", message)
+    for answer, code in (("n", 1), ("y", 0)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{answer}\n"))
+        asked = run(*command.removesuffix(" --yes").split(), "--raw-days", 100_000)
+        assert asked.code == code
+        day = command.split()[2]
+        assert asked.out.startswith(f"Remove what is older than its retention on {day}?")
+    assert run(*command.split()).out.startswith("removed 1 raw events, ")
+    assert run("prune", "--today", "soon", "--yes").code == 2
+
+
+def test_a_status_names_the_floor_and_counts_what_it_hides(run, pruned):
+    assert "hidden events" in run("status").out
+    assert "1 from before 2200-03-17" in run("status").out
+
+
+def test_the_floor_is_lowered_and_nothing_else_is_done(run, home, pruned):
+    assert run("prune", "--floor", "2026-03-01").out == (
+        "executions are kept from 2026-03-01 on; the next whole refresh builds everything anew, "
+        "and a prune may raise that day again\n"
+    )
+    assert "hidden events       0 from before 2026-03-01" in run("status").out
+    assert failed(run("prune", "--floor", "2026-03-02")) == (
+        "executions are kept from 2026-03-01 on: a floor is only lowered"
+    )
+    for option in ("--raw-days", "--derived-days"):
+        assert run("prune", "--floor", "2026-02-01", option, 9).code == 2
+    assert run("prune", "--floor", "2026-02-01", "--today", "2026-03-01", "--yes").code == 2
+    assert "before 2026-03-01" in run("status").out
 
 
 def test_an_erasure_is_asked_for(run, home):
@@ -500,9 +555,9 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
     assert (ended.code, ended.err) == (0, "")
     rows = list(csv.reader(io.StringIO(ended.out)))
     assert [row for row in rows if row[0] == "mart"] == [
-        ["mart", *columns] for columns, _ in MARTS.values()
+        ["mart", *mart.columns] for mart in MARTS.values()
     ]
-    assert len(rows) == 3 + len(TIERS) + len(POOLS) + len(PATTERNS)
+    assert len(rows) == len(MARTS) + len(TIERS) + len(POOLS) + len(TREND) + len(PATTERNS)
     assert rows[1] == [
         *("tier_performance", "acme/api", "large", "fix", "2026-03-01"),
         *("1234", "1000", "61.25", "", "", "99.5"),
@@ -511,7 +566,8 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
         *("pool_performance", "single", "acme/api", "2026-03-01T12:00:00"),
         *("1", "1", "2.0", "", "1.0"),
     ]
-    assert rows[9] == [
+    assert rows[9] == ["quality_trend", "acme/api", "2026-03-01", "2", "0", "2", "", "1.0", ""]
+    assert rows[12] == [
         *("solution_patterns", 'say "no", then\nyes', "acme/web", "docs|fix", "6", "6", ""),
         *("2026-01-02T03:04:05", "2026-02-03T00:00:00", "1.0"),
     ]
@@ -525,6 +581,7 @@ def test_a_report_in_json_has_the_figures_and_their_origin(run, home):
     assert {name: len(rows) for name, rows in document["marts"].items()} == {
         "tier_performance": 4,
         "pool_performance": 2,
+        "quality_trend": 2,
         "solution_patterns": 2,
     }
     first = document["marts"]["tier_performance"][0]
@@ -568,14 +625,14 @@ def test_a_report_may_be_of_some_marts_and_some_rows(run, home):
 
 def test_a_report_for_people_shows_ten_rows_and_the_others_all(run, home, monkeypatch):
     limits: list[object] = []
-    build = report.build_report
+    build = serving.build_report
 
     def note(*arguments: Any, **options: Any) -> Any:
         limits.append(options["limit"])
         return build(*arguments, **options)
 
     publish_marts(home)
-    monkeypatch.setattr(report, "build_report", note)
+    monkeypatch.setattr(serving, "build_report", note)
     for style in ("table", "json", "csv"):
         run("report", "--format", style)
     assert limits == [10, None, None]
@@ -611,7 +668,7 @@ def test_the_state_tells_how_fresh_the_marts_are_and_what_fails(run, home, monke
     moment = "2026-03-01T12:10:02.5+00:00"
     failing = ScheduleState(7, 2.5, moment, moment, moment, 3, moment, "disk full")
     write_state(home, failing)
-    monkeypatch.setattr(status, "is_scheduled", lambda _: True)
+    monkeypatch.setattr(_status, "is_scheduled", lambda _: True)
     lines = dict(line.split("  ", 1) for line in run("status").out.splitlines())
     shown = "2026-03-01 12:10:02 UTC"
     assert lines["schedule"].strip() == "every 2.5 s, process 7"
@@ -621,16 +678,16 @@ def test_the_state_tells_how_fresh_the_marts_are_and_what_fails(run, home, monke
 
 def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
     asked = []
-    monkeypatch.setattr(schedule, "schedule", lambda *given, **named: asked.append((given, named)))
+    monkeypatch.setattr(refresh, "schedule", lambda *given, **named: asked.append((given, named)))
     options = ["--interval", "2", "--tests-every", "5", "--grace", "9", "--no-embed"]
     assert run("schedule") == run("schedule", *options) == Ended(0, "", "")
     assert asked == [
         (
             (home.root,),
             {
-                "interval_seconds": schedule.INTERVAL_SECONDS,
-                "tests_every_minutes": schedule.TESTS_EVERY_MINUTES,
-                "grace_seconds": schedule.GRACE_SECONDS,
+                "interval_seconds": _scheduler.INTERVAL_SECONDS,
+                "tests_every_minutes": _scheduler.TESTS_EVERY_MINUTES,
+                "grace_seconds": _scheduler.GRACE_SECONDS,
                 "embeds": True,
             },
         ),
@@ -644,21 +701,6 @@ def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
             },
         ),
     ]
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (2_960_000, "3.0 MB"),
-        (7_250_000_000, "7.2 GB"),
-        (12_345_000_000_000, "12345.0 GB"),
-    ],
-)
-def test_sizes_are_shown_in_units(size, shown):
-    assert _show.bytes_text(size) == shown
 
 
 # Commands that run dbt, with dbt left out; `models/` runs them whole

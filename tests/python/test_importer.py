@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 
 from orb_learning import Telemetry, importer
 from orb_learning._types import task_uuid
-from orb_learning.capture._spool import MAX_LINE_BYTES
+from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError, SpoolWriteError
 from orb_learning.events import ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
-from orb_learning.importer import MAX_PAYLOAD_CHARACTERS, FieldMap, ImportReport, import_files
+from orb_learning.importer import FieldMap, ImportReport, import_files
+from orb_learning.spool import MAX_LINE_BYTES
 from orb_learning.staging import LoadReport, load
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

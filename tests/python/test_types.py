@@ -29,7 +29,6 @@ from orb_learning._types import (
     uuid_text_differs,
     with_task_uuid,
 )
-from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
     EVENT_TYPES,
@@ -48,6 +47,7 @@ from orb_learning.events import (
     TaskErased,
     UserErased,
 )
+from orb_learning.spool import MAX_LINE_BYTES
 
 TASK = uuid.UUID("0198a3a0-0000-7000-8000-000000000001")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,19 +1,66 @@
-"""Capture hooks: what a host calls to say what happened."""
+"""Recording events: what a host says is adapted, checked, masked, and written to the spool."""
 
-from orb_learning.capture._instrument import (
-    Instrumentation,
-    instrument_pool_manager,
-    instrument_router,
+from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
+from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, build, ids_first, reason_of
+from orb_learning.capture._execution import RunningExecution, current_execution
+from orb_learning.capture._host_values import (
+    decision_fields,
+    event_fields,
+    failure_fields,
+    fields_of,
+    is_outcome,
+    name_of,
+    named_task,
+    names_tier,
+    outcome_fields,
+    pool_type_of,
+    task_argument,
+    task_fields,
+    without_nested,
 )
-from orb_learning.capture._run import Execution, current_execution
-from orb_learning.capture._telemetry import CaptureStats, Telemetry
+from orb_learning.capture._recorder import CaptureStats, Recorder
+from orb_learning.capture._task_context import (
+    TaskScope,
+    current_scope,
+    enter_scope,
+    scope_for_execution,
+    scope_for_routing,
+    scope_of,
+)
+from orb_learning.capture._wrapping import Call, watched
 
 __all__ = [
+    "MAX_PAYLOAD_CHARACTERS",
+    "Call",
     "CaptureStats",
-    "Execution",
-    "Instrumentation",
-    "Telemetry",
+    "Recorder",
+    "RunningExecution",
+    "TaskScope",
+    "build",
+    "clean_text",
+    "cleaned",
     "current_execution",
-    "instrument_pool_manager",
-    "instrument_router",
+    "current_scope",
+    "decision_fields",
+    "enter_scope",
+    "event_fields",
+    "failure_fields",
+    "fields_of",
+    "ids_first",
+    "is_outcome",
+    "json_value",
+    "name_of",
+    "named_task",
+    "names_tier",
+    "outcome_fields",
+    "pool_type_of",
+    "reason_of",
+    "scope_for_execution",
+    "scope_for_routing",
+    "scope_of",
+    "task_argument",
+    "task_fields",
+    "to_values",
+    "watched",
+    "without_nested",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from orb_learning._spellings import comes_first, spellings
 from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
 from orb_learning.events import Event, RoutingDecision
 
@@ -19,40 +19,11 @@ MAX_DEPTH = 32
 
 MAX_TEXT = 64 * 1024
 
-_SPELLINGS: dict[str, tuple[str, ...]] = {
-    "task_id": ("id",),
-    "occurred_at": ("timestamp",),
-    "task_type": ("type", "task_class", "category"),
-    "task_description": ("description", "prompt"),
-    "repo": ("repository", "repo_name"),
-    "model_tier": ("tier", "model"),
-    "pool_type": ("pool",),
-    "swarm_topology": ("topology",),
-    "routing_confidence": ("confidence",),
-    "complexity_score": ("complexity",),
-    "cost_estimate": ("estimated_cost",),
-    "actual_cost": ("cost",),
-    "success": ("status",),
-    "duration_seconds": ("duration",),
-    "quality_score": ("quality",),
-    "error_message": ("error",),
-}
-
 _SUCCEEDED = {"completed", "complete", "success", "succeeded", "ok", "done", "passed"}
 _FAILED = {
     *("failed", "failure", "error", "errored", "crashed", "rejected", "incomplete"),
     *("timeout", "timed_out", "cancelled", "canceled", "aborted", "killed", "interrupted"),
 }
-
-
-@functools.cache
-def spellings(cls: type[Event]) -> dict[str, str]:
-    """Return every accepted key of an event class, with the field it fills."""
-    fields = {name: name for name in cls.model_fields if name != "event_type"}
-    aliases = {
-        alias: name for name in fields for alias in _SPELLINGS.get(name, ()) if alias not in fields
-    }
-    return {**aliases, **fields}
 
 
 def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
@@ -79,7 +50,7 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
                 values[field] = value
                 filled[field] = key
             elif field in filled:
-                if _comes_first(key, filled[field], field):
+                if comes_first(key, filled[field], field):
                     rest.setdefault(filled[field], values[field])
                     values[field] = value
                     filled[field] = key
@@ -112,12 +83,6 @@ def _name_candidates(decision: dict[str, Any]) -> None:
             tier.value if isinstance(tier, Enum) else tier: share
             for tier, share in candidates.items()
         }
-
-
-def _comes_first(key: str, other: str, field: str) -> bool:
-    """Tell which of two spellings of a field says it more exactly: its name, then as listed."""
-    order = (field, *_SPELLINGS.get(field, ()))
-    return order.index(key) < order.index(other)
 
 
 def _success_of(status: str) -> object:

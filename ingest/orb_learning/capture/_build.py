@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
 from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
 from orb_learning.capture._masking import Masker
-from orb_learning.capture._scope import unnamed_task
+from orb_learning.capture._task_context import unnamed_task
 from orb_learning.errors import OrbLearningError
 from orb_learning.events import (
     Event,

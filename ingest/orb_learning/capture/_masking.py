@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orb_learning._types import pseudonym
 from orb_learning.capture._secrets import (
     SECRETS,
     is_secret_key,
@@ -43,15 +44,6 @@ _WORDS = frozenset({"event_type", "project_maturity", "strictness_level", "task_
 
 
 _is_hash = searcher("^sha256:[0-9a-f]{64}$")
-
-
-def pseudonym(user_id: str) -> str:
-    """Return what stands for a user id that is an e-mail address or holds another secret.
-
-    It is the same for the same user id, so that one user's feedback stays together and can be
-    erased together.
-    """
-    return f"user-{_digest(user_id)[:16]}"
 
 
 class Masker:
@@ -237,8 +229,4 @@ def _free(name: str, taken: Mapping[str, object]) -> str:
 def _hashed(item: Any) -> str:
     text = item if isinstance(item, str) else json.dumps(item, sort_keys=True, ensure_ascii=False)
     # An event may be captured again, and is then the same event.
-    return text if _is_hash(text) else f"sha256:{_digest(text)}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return text if _is_hash(text) else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

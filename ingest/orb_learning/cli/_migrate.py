@@ -11,7 +11,7 @@ from orb_learning.cli._show import out
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
-    from orb_learning.staging import MigrationReport
+    from orb_learning.upkeep import MigrationReport
 
 app = typer.Typer(no_args_is_help=True, help="Bring the staging schema to another version.")
 
@@ -28,9 +28,9 @@ def upgrade(
 
     `orb-learning migrate upgrade --plan`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
-    _print_migrations(staging.migrate_up(context.obj, to, is_plan=plan), plan)
+    _print_migrations(upkeep.migrate_up(context.obj, to, is_plan=plan), plan)
 
 
 @app.command()
@@ -43,9 +43,9 @@ def downgrade(
 
     `orb-learning migrate downgrade --to 1`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
-    _print_migrations(staging.migrate_down(context.obj, to, is_plan=plan), plan)
+    _print_migrations(upkeep.migrate_down(context.obj, to, is_plan=plan), plan)
 
 
 @app.command()
@@ -56,12 +56,12 @@ def reset(context: typer.Context, plan: Plan = False, yes: Sure = False) -> None
 
     `orb-learning migrate reset --yes`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
     home: Home = context.obj
     if not plan and not yes:
         typer.confirm(f"Empty {home.staging}?", abort=True)
-    _print_migrations(staging.reset(home, is_plan=plan), plan)
+    _print_migrations(upkeep.reset(home, is_plan=plan), plan)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -44,6 +44,8 @@ def print_report(found: Any) -> None:
         f"cost {cost} ({summary.unknown_costs:,} unknown), {summary.pending:,} pending; "
         f"as of {publication.as_of[:10]}",
     )
+    from orb_learning.serving import HEADINGS
+
     for mart in found.marts:
         table = Table(
             title=f"\n{mart.name}: {len(mart.rows):,} of {mart.total:,} rows",
@@ -66,32 +68,6 @@ def print_table(table: Table) -> None:
     # A pipe has no width of its own to fit.
     console = out if out.is_terminal else Console(width=PIPE_WIDTH, markup=False, highlight=False)
     console.print(table, soft_wrap=False)
-
-
-HEADINGS: dict[str, tuple[Literal["left", "right"], str]] = {
-    "repo": ("left", "repo"),
-    "model_tier": ("left", "tier"),
-    "task_type": ("left", "task type"),
-    "date": ("left", "date"),
-    "pool_type": ("left", "pool"),
-    "hour": ("left", "hour"),
-    "solution_summary": ("left", "solution"),
-    "task_types": ("left", "task types"),
-    "total_executions": ("right", "runs"),
-    "successful_count": ("right", "ok"),
-    "total_tasks": ("right", "runs"),
-    "successful_tasks": ("right", "ok"),
-    "usage_count": ("right", "uses"),
-    "success_count": ("right", "ok"),
-    "avg_duration": ("right", "mean s"),
-    "p95_duration": ("right", "p95 s"),
-    "avg_cost": ("right", "mean USD"),
-    "avg_quality": ("right", "quality"),
-    "success_rate": ("right", "success"),
-    "first_seen": ("left", "first seen"),
-    "last_seen": ("left", "last seen"),
-}
-"""How a person reads each column: its side and its heading, with the unit."""
 
 
 def shown(value: object) -> str:
@@ -127,12 +103,3 @@ def cell(value: object) -> object:
 def iso(value: object) -> str:
     """Return a date as ISO 8601, anything else as its text."""
     return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def bytes_text(size: float) -> str:
-    """Return a size in bytes with its unit, like `1.2 MB`."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

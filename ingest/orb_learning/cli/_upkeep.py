@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from orb_learning.cli._options import Sure
-from orb_learning.cli._show import bytes_text, out
+from orb_learning.cli._show import out
 from orb_learning.home import Home
 
 app = typer.Typer()
@@ -27,9 +29,9 @@ def backup(
 
     `orb-learning backup --to /mnt/backups`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
-    made = staging.backup(context.obj, to)
+    made = upkeep.backup(context.obj, to)
     out.print(f"{made.path}: load {made.load_id}, {made.events:,} events")
 
 
@@ -49,12 +51,12 @@ def restore(
 
     `orb-learning restore --yes`
     """
-    from orb_learning import staging
+    from orb_learning import upkeep
 
     home: Home = context.obj
     if not yes:
         typer.confirm(f"Replace {home.staging}?", abort=True)
-    restored = staging.restore(home, file)
+    restored = upkeep.restore(home, file)
     out.print(
         f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
     )
@@ -63,6 +65,7 @@ def restore(
 @app.command()
 def prune(
     context: typer.Context,
+    *,
     raw_days: Annotated[
         int | None, typer.Option(help="Days that raw events stay.", show_default="dbt var, 90")
     ] = None,
@@ -70,26 +73,61 @@ def prune(
         int | None, typer.Option(help="Days that executions stay.", show_default="dbt var, 90")
     ] = None,
     segment_days: Annotated[int, typer.Option(help="Days that loaded segments stay.")] = 7,
+    today: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="The day to count from (UTC), whatever was loaded. Default: today.",
+        ),
+    ] = None,
+    floor: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="Remove nothing; show executions from this day on again.",
+        ),
+    ] = None,
+    yes: Sure = False,
 ) -> None:
     """Remove what is older than its retention, and publications that are not in force.
 
-    Raw events go by whole tasks. The next refresh builds the warehouse anew.
+    Raw events go by whole tasks. The next refresh builds the warehouse anew. A clock that does not
+    fit what was loaded and captured is refused, unless --today says that it is right.
 
     `orb-learning prune --raw-days 180 --derived-days 90`
     """
-    from orb_learning import staging
-    from orb_learning.project import retention_days
+    from orb_learning import upkeep
+    from orb_learning.refresh import retention_days
+    from orb_learning.staging import lower_floor
 
+    if floor:
+        if today or raw_days is not None or derived_days is not None:
+            raise typer.BadParameter("--floor removes nothing, so it takes no other option")
+        lower_floor(context.obj, floor.date())
+        out.print(
+            f"executions are kept from {floor:%Y-%m-%d} on; the next whole refresh builds "
+            "everything anew, and a prune may raise that day again",
+        )
+        return
+    if today and not yes:
+        typer.confirm(f"Remove what is older than its retention on {today:%Y-%m-%d}?", abort=True)
     raw, derived = retention_days()
-    report = staging.prune(
+    report = upkeep.prune(
         context.obj,
         raw_days=raw if raw_days is None else raw_days,
         derived_days=derived if derived_days is None else derived_days,
         segment_days=segment_days,
+        today=today.date() if today else None,
+        is_sure=today is not None,
     )
     out.print(
         f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
-        f"{report.publications:,} publications; {bytes_text(report.freed_bytes)} freed",
+        f"{report.publications:,} publications; {decimal(report.freed_bytes)} freed"
+        + (
+            f"; kept are executions from {report.executions_from}" if report.executions_from else ""
+        ),
     )
 
 
@@ -111,7 +149,7 @@ def erase(
 
     `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10`
     """
-    from orb_learning.staging import request_erasure
+    from orb_learning.upkeep import request_erasure
 
     count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
     out.print(f"{count:,} to be erased by the next refresh")

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from orb_learning.capture import Telemetry
+from orb_learning._telemetry import Telemetry
 from orb_learning.demo._outbox import HookCall, Outbox
 from orb_learning.demo._router import Routing
 from orb_learning.demo._tasks import Result, Spelling, Task

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from orb_learning.capture import Telemetry
+from orb_learning._telemetry import Telemetry
 from orb_learning.demo._clock import around
 from orb_learning.demo._outbox import HookCall
 from orb_learning.demo._tasks import Result, Task

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from orb_learning.capture import Telemetry
+from orb_learning._telemetry import Telemetry
 from orb_learning.demo._announce import Announcer
 from orb_learning.demo._background import SolutionLog, policy_events, pool_events
 from orb_learning.demo._clock import Timeline, around

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from orb_learning.capture import Telemetry
+from orb_learning._telemetry import Telemetry
 from orb_learning.demo._clock import around
 from orb_learning.events import Event
 

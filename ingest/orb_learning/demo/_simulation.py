@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import uuid5
 
+from orb_learning._telemetry import Telemetry
 from orb_learning._types import NAMESPACE
-from orb_learning.capture import Telemetry
 from orb_learning.demo._clock import Timeline
 from orb_learning.demo._orchestrator import Orchestrator
 from orb_learning.demo._world import POOLS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import secrets
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orb_learning._files import replacing
 from orb_learning.embeddings._vectors import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -56,12 +56,8 @@ def build_index(identities: NDArray[np.int64], vectors: Any, path: Path) -> None
         chosen = np.random.default_rng(0).choice(count, sample, replace=False)
         index.train(matrix[np.sort(chosen)])
     index.add_with_ids(matrix, identities)
-    making = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        faiss.write_index(index, str(making))
-        making.replace(path)
-    finally:
-        making.unlink(missing_ok=True)
+    with replacing(path) as fresh:
+        faiss.write_index(index, str(fresh))
 
 
 class VectorIndex:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning.embeddings._model import ModelSource, Reference, logger
+from orb_learning.embeddings._reference import Reference
+from orb_learning.embeddings._source import ModelSource, logger
 from orb_learning.embeddings._vectors import DIMENSIONS
 
 if TYPE_CHECKING:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orb_learning._catching_up import UnfitError
-from orb_learning._database import connect, literal
+from orb_learning._database import connect, literal, wal
 from orb_learning.embeddings._store import TABLE, EmbeddingStore
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
+from orb_learning.publication import CannotUpdateError
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,7 +57,7 @@ _COMMON_REPO = "select repo from executions group by repo order by count(*) desc
 
 
 @dataclass(frozen=True, slots=True)
-class Similarity:
+class _Said:
     """What a publication's manifest says of similarity search.
 
     Attributes:
@@ -76,105 +76,112 @@ class Similarity:
     left_out: int = 0
 
 
-def vectors_version(home: Home) -> str:
-    """Return a text that changes whenever the vectors or their index do; empty without vectors."""
-    store = EmbeddingStore(home)
-    state = store.state()
-    try:
-        found = store.vectors.stat()
-    except OSError:
-        return ""
-    return f"{state.model} {state.index} {found.st_size} {found.st_mtime_ns}"
-
-
-def stage_embeddings(home: Home, database: Path) -> Similarity:
-    """Begin a publication's database with the vectors that there are, and link their index.
+class SimilarityCompanion:
+    """Adds the vectors of a home, and their index, to its publications.
 
     What cannot be read is left out with a warning: vectors must not keep marts from readers.
-
-    Args:
-        home: whose vectors.
-        database: a file to make; it does not exist afterwards if there are no vectors.
     """
-    index = database.with_name(INDEX)
-    import duckdb
 
-    found = vectors_version(home)
-    try:
-        state = EmbeddingStore(home).copy_into(database, index)
-        if not state.model:
-            return Similarity(version=found)
+    tables = frozenset({"execution_embeddings", "embedded_contents"})
+
+    def __init__(self, home: Home) -> None:
+        """Read nothing yet."""
+        self._store = EmbeddingStore(home)
+
+    def version(self) -> str:
+        """Return a text that changes whenever the vectors or their index do; empty without any."""
+        state = self._store.state()
+        try:
+            found = self._store.vectors.stat()
+        except OSError:
+            return ""
+        return f"{state.model} {state.index} {found.st_size} {found.st_mtime_ns}"
+
+    def begin(self, database: Path, last: tuple[Path, dict[str, Any]] | None) -> dict[str, Any]:
+        """Make the database with the vectors that there are, and link their index.
+
+        Of a copy of the last publication only the index is missing. See `Companion.begin`.
+        """
+        if last is None:
+            return asdict(self._staged(database))
+        folder, said = last
+        if (folder / INDEX).exists():
+            # Never rewritten, only replaced.
+            database.with_name(INDEX).hardlink_to(folder / INDEX)
+        return said
+
+    def complete(
+        self, database: Path, begun: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Add what similarity search needs once the tables are there. See `Companion.complete`.
+
+        Raises:
+            CannotUpdateError: rows that were deleted earlier made those that were noted move, or
+                vectors that were left out belong to an execution again.
+        """
+        staged = _Said(**begun)
         with connect(database) as connection:
-            connection.execute("select embedding, vector_id from execution_embeddings limit 1")
-            if state.index:
-                # What came after the index was made would not be found by it.
-                connection.execute(
-                    "delete from execution_embeddings where vector_id > ?", [state.indexed_to]
-                )
-    except (OrbLearningError, OSError, duckdb.Error) as error:
-        logger.warning("published without embeddings: %s", str(error).partition("\n")[0])
-        for left in (database, database.with_name(database.name + ".wal"), index):
-            left.unlink(missing_ok=True)
-        # What a full disk did is tried again; what is damaged or missing stays so until the vectors
-        # change, and shall not have every table copied each time.
-        is_lasting = not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
-        return Similarity(version=found if is_lasting else "")
-    return Similarity(state.model, state.index is not None, version=found)
+            if not connection.execute(
+                "from duckdb_tables() where table_name = 'executions'"
+            ).fetchone():
+                return begun, {}
+            left_out = 0
+            if staged.model:
+                ((left_out,),) = connection.execute(
+                    "delete from execution_embeddings"
+                    " where content_hash not in (select content_hash from executions)"
+                ).fetchall()
+                if staged.left_out:
+                    _refuse_if_any_came_back(connection, self._store)
+            else:  # vectors of a model that nobody knows any more are of no use
+                connection.execute("drop table if exists execution_embeddings")
+                connection.execute(TABLE)
+            connection.execute(_CONTENTS)
+            connection.execute(_VIEW)
+            rows = {}
+            for table in sorted(self.tables):
+                ((rows[table],),) = connection.execute(f"select count(*) from {table}").fetchall()
+            common = connection.execute(_COMMON_REPO).fetchone() if staged.model else None
+        _check_row_numbers(database, is_needed=bool(staged.model))
+        completed = replace(
+            staged,
+            common_repo=common[0] if common else "",
+            left_out=staged.left_out + left_out,
+        )
+        return asdict(completed), rows
 
+    def _staged(self, database: Path) -> _Said:
+        import duckdb
 
-def complete_embeddings(
-    database: Path, staged: Similarity, home: Home
-) -> tuple[Similarity, dict[str, int]]:
-    """Add what similarity search needs once the tables are there.
-
-    Args:
-        database: the publication's database, closed.
-        staged: what `stage_embeddings` returned, or what the publication says that is copied.
-        home: whose vectors they are.
-
-    Returns:
-        what the manifest says of it, and the rows of each table that was added.
-
-    Raises:
-        UnfitError: rows that were deleted earlier made those that were noted move, or vectors that
-            were left out belong to an execution again.
-    """
-    with connect(database) as connection:
-        if not connection.execute(
-            "from duckdb_tables() where table_name = 'executions'"
-        ).fetchone():
-            return staged, {}
-        left_out = 0
-        if staged.model:
-            ((left_out,),) = connection.execute(
-                "delete from execution_embeddings"
-                " where content_hash not in (select content_hash from executions)"
-            ).fetchall()
-            if staged.left_out:
-                _refuse_if_any_came_back(connection, EmbeddingStore(home))
-        else:  # vectors of a model that nobody knows any more are of no use
-            connection.execute("drop table if exists execution_embeddings")
-            connection.execute(TABLE)
-        connection.execute(_CONTENTS)
-        connection.execute(_VIEW)
-        rows = {}
-        for table in ("execution_embeddings", "embedded_contents"):
-            ((rows[table],),) = connection.execute(f"select count(*) from {table}").fetchall()
-        common = connection.execute(_COMMON_REPO).fetchone() if staged.model else None
-    _check_row_numbers(database, is_needed=bool(staged.model))
-    completed = replace(
-        staged,
-        common_repo=common[0] if common else "",
-        left_out=staged.left_out + left_out,
-    )
-    return completed, rows
+        index = database.with_name(INDEX)
+        found = self.version()
+        try:
+            state = self._store.copy_into(database, index)
+            if not state.model:
+                return _Said(version=found)
+            with connect(database) as connection:
+                connection.execute("select embedding, vector_id from execution_embeddings limit 1")
+                if state.index:
+                    # What came after the index was made would not be found by it.
+                    connection.execute(
+                        "delete from execution_embeddings where vector_id > ?", [state.indexed_to]
+                    )
+        except (OrbLearningError, OSError, duckdb.Error) as error:
+            logger.warning("published without embeddings: %s", str(error).partition("\n")[0])
+            for left in (database, wal(database), index):
+                left.unlink(missing_ok=True)
+            # What a full disk did is tried again; what is damaged or missing stays so until the
+            # vectors change, and shall not have every table copied each time.
+            is_lasting = not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+            return _Said(version=found if is_lasting else "")
+        return _Said(state.model, state.index is not None, version=found)
 
 
 def _refuse_if_any_came_back(connection: duckdb.DuckDBPyConnection, store: EmbeddingStore) -> None:
     """Refuse a copy that lacks vectors that the store has and an execution needs.
 
     Raises:
-        UnfitError: it does.
+        CannotUpdateError: it does.
         duckdb.Error: the store cannot be read.
     """
     state = store.state()
@@ -192,14 +199,14 @@ def _refuse_if_any_came_back(connection: duckdb.DuckDBPyConnection, store: Embed
     finally:
         connection.execute("detach store")
     if back:
-        raise UnfitError(f"{back} vectors that were left out belong to an execution again")
+        raise CannotUpdateError(f"{back} vectors that were left out belong to an execution again")
 
 
 def _check_row_numbers(database: Path, *, is_needed: bool) -> None:
     """Make sure that closing the database moved no row: a checkpoint may, after deletes.
 
     Raises:
-        UnfitError: it did.
+        CannotUpdateError: it did.
     """
     if not is_needed:
         return
@@ -215,4 +222,4 @@ def _check_row_numbers(database: Path, *, is_needed: bool) -> None:
             """
         ).fetchall()
     if moved:
-        raise UnfitError(f"{moved} rows of executions moved when the database was closed")
+        raise CannotUpdateError(f"{moved} rows of executions moved when the database was closed")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orb_learning.embeddings._model import EmbeddingModel, load_model, locate_model
+from orb_learning.embeddings._model import load_model
+from orb_learning.embeddings._source import EmbeddingModel, locate_model
 from orb_learning.embeddings._store import EmbeddingStore
 from orb_learning.embeddings._vectors import checked
 from orb_learning.errors import EmbeddingError, PermanentError

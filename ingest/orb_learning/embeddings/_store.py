@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orb_learning._database import connect, literal
+from orb_learning._files import replacing
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.records import CONTENT_FIELDS
@@ -290,9 +291,8 @@ class EmbeddingStore:
             left.unlink()
 
     def _keep_note(self, state: StoreState) -> None:
-        fresh = self._note.with_suffix(f".{secrets.token_hex(4)}")
-        fresh.write_text(json.dumps(asdict(state)) + "\n")
-        fresh.replace(self._note)
+        with replacing(self._note) as fresh:
+            fresh.write_text(json.dumps(asdict(state)) + "\n")
 
 
 @contextmanager

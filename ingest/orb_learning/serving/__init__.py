@@ -1,7 +1,9 @@
 """The read side: what was learned, for routers, tools and notebooks."""
 
 from orb_learning.serving._learning import LearningDatabase
+from orb_learning.serving._marts import HEADINGS, MARTS, Mart
 from orb_learning.serving._queries import QueryResult
+from orb_learning.serving._report import Report, build_report
 from orb_learning.serving._rows import (
     Execution,
     PoolPerformance,
@@ -12,12 +14,17 @@ from orb_learning.serving._rows import (
 )
 
 __all__ = [
+    "HEADINGS",
+    "MARTS",
     "Execution",
     "LearningDatabase",
+    "Mart",
     "PoolPerformance",
     "QualityTrend",
     "QueryResult",
+    "Report",
     "SimilarExecution",
     "SolutionPattern",
     "TierPerformance",
+    "build_report",
 ]

@@ -6,17 +6,14 @@ import asyncio
 import os
 import threading
 from dataclasses import dataclass
-from datetime import date, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from orb_learning._database import literal
 from orb_learning._types import task_uuid
-from orb_learning.embeddings._model import load_model, locate_model
-from orb_learning.embeddings._vectors import checked_question
+from orb_learning.embeddings import checked_question, load_model, locate_model
 from orb_learning.errors import (
     EmbeddingError,
     InvalidQueryError,
@@ -24,6 +21,16 @@ from orb_learning.errors import (
 )
 from orb_learning.home import Home
 from orb_learning.records import ExecutionRecord
+from orb_learning.serving._arguments import (
+    MAX_DAYS,
+    MAX_LIMIT,
+    MAX_THREADS,
+    checked_count,
+    checked_text,
+    first_day,
+    of_repo,
+)
+from orb_learning.serving._marts import PATTERNS, POOLS, TIERS, TREND, Mart
 from orb_learning.serving._publications import CLOSED, OpenPublication, Publications
 from orb_learning.serving._queries import (
     Parameters,
@@ -48,16 +55,12 @@ from orb_learning.serving._similarity import executions_sql
 if TYPE_CHECKING:
     import duckdb
 
-    from orb_learning.capture import Telemetry
+    from orb_learning._telemetry import Telemetry
     from orb_learning.embeddings import EmbeddingModel
     from orb_learning.publication import Publication
     from orb_learning.refresh import Refresher
 
 R = TypeVar("R", bound=Row)
-
-MAX_THREADS = 1_024
-MAX_DAYS = 100_000
-MAX_LIMIT = 1_000_000
 
 
 class LearningDatabase:
@@ -95,8 +98,8 @@ class LearningDatabase:
         Raises:
             InvalidQueryError: a size or a limit is not above 0, or the model is no such thing.
         """
-        _count("pool_size", pool_size, MAX_THREADS, least=1)
-        _count("threads", threads, MAX_THREADS, least=1)
+        checked_count("pool_size", pool_size, MAX_THREADS, least=1)
+        checked_count("threads", threads, MAX_THREADS, least=1)
         if not (isinstance(timeout_seconds, int | float) and timeout_seconds > 0):
             raise InvalidQueryError("timeout_seconds: expected a number of seconds above 0")
         if not (
@@ -159,7 +162,7 @@ class LearningDatabase:
         if self._is_closed:
             raise InvalidQueryError(CLOSED)
         if self._telemetry is None:
-            from orb_learning.capture import Telemetry
+            from orb_learning._telemetry import Telemetry
 
             self._telemetry = Telemetry(self.home.root, strict=True)
         self._telemetry.record_execution_sync(record)
@@ -225,13 +228,7 @@ class LearningDatabase:
             repo: only this repository; None for all.
             days_back: days before the publication's `as_of`; the mart holds 30 by default.
         """
-        return await self._rows(
-            TierPerformance,
-            "tier_performance",
-            _of(repo),
-            "order by date desc, total_executions desc, repo, model_tier, task_type",
-            days=_count("days_back", days_back, MAX_DAYS),
-        )
+        return await self._of_mart(TIERS, repo, days_back)
 
     async def get_pool_performance(
         self, repo: str | None = None, days_back: int = 7
@@ -242,13 +239,7 @@ class LearningDatabase:
             repo: only this repository; None for all.
             days_back: days before the publication's `as_of`; the mart holds 7 by default.
         """
-        return await self._rows(
-            PoolPerformance,
-            "pool_performance",
-            _of(repo),
-            "order by hour desc, total_tasks desc, pool_type, repo",
-            days=_count("days_back", days_back, MAX_DAYS),
-        )
+        return await self._of_mart(POOLS, repo, days_back)
 
     async def get_solution_patterns(
         self, repo: str | None = None, min_usage: int = 5, limit: int = 10
@@ -260,13 +251,13 @@ class LearningDatabase:
             min_usage: only solutions used at least so often; the mart leaves out those under 5.
             limit: at most so many.
         """
-        least = _count("min_usage", min_usage, MAX_LIMIT)
-        most = _count("limit", limit, MAX_LIMIT)
+        least = checked_count("min_usage", min_usage, MAX_LIMIT)
+        most = checked_count("limit", limit, MAX_LIMIT)
         return await self._rows(
             SolutionPattern,
-            "solution_patterns",
-            f"{_of(repo)} and usage_count >= {least}",
-            f"order by success_rate desc, usage_count desc, solution_summary, repo limit {most}",
+            PATTERNS.name,
+            f"{of_repo(repo)} and usage_count >= {least}",
+            f"order by {PATTERNS.order} limit {most}",
         )
 
     async def get_quality_trend(
@@ -278,13 +269,7 @@ class LearningDatabase:
             repo: only this repository; None for each of them.
             days_back: days before the publication's `as_of`; the mart holds 90 by default.
         """
-        return await self._rows(
-            QualityTrend,
-            "quality_trend",
-            _of(repo),
-            "order by repo, date",
-            days=_count("days_back", days_back, MAX_DAYS),
-        )
+        return await self._of_mart(TREND, repo, days_back, order="repo, date")
 
     async def find_similar_executions(
         self,
@@ -312,10 +297,10 @@ class LearningDatabase:
         """
         if not isinstance(task_description, str) or not task_description.strip():
             raise InvalidQueryError("task_description: expected a text that is not empty")
-        _text("task_description", task_description)
-        repo = _text("repo", repo)
-        count = _count("limit", limit, MAX_LIMIT)
-        days = _count("days_back", days_back, MAX_DAYS)
+        checked_text("task_description", task_description)
+        repo = checked_text("repo", repo)
+        count = checked_count("limit", limit, MAX_LIMIT)
+        days = checked_count("days_back", days_back, MAX_DAYS)
         if not (isinstance(threshold, int | float) and -1 <= threshold <= 1):
             raise InvalidQueryError(f"threshold: expected a number from -1 to 1, not {threshold!r}")
         if not count:
@@ -338,7 +323,7 @@ class LearningDatabase:
                 )
             text = similarity.question(task_description, repo)
             vector = checked_question(model.embed([text]))
-            since = _since(opened, days)
+            since = first_day(opened.publication, days)
             nearest = similarity.nearest(
                 cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
             )
@@ -366,10 +351,21 @@ class LearningDatabase:
             cursor.execute("use learning")
             execute(cursor, sql, params)
             columns = tuple(column[0] for column in cursor.description or ())
-            again = _Again(opened.cursor(), sql, params, self._timeout_seconds)
+            again = _Rerun(opened.cursor(), sql, params, self._timeout_seconds)
             return QueryResult(columns, fetch(cursor), opened.publication.id, again)
 
         return await self._runner.run(self._publications.current, run)
+
+    async def _of_mart(
+        self, mart: Mart[R], repo: str | None, days_back: int, order: str | None = None
+    ) -> list[R]:
+        return await self._rows(
+            mart.row,
+            mart.name,
+            of_repo(repo),
+            f"order by {order or mart.order}",
+            days=checked_count("days_back", days_back, MAX_DAYS),
+        )
 
     async def _rows(
         self, kind: type[R], table: str, condition: str, rest: str = "", *, days: int | None = None
@@ -382,7 +378,8 @@ class LearningDatabase:
         """
 
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
-            dated = "" if days is None else f" and date >= date '{_since(opened, days)}'"
+            since = "" if days is None else first_day(opened.publication, days)
+            dated = f" and date >= date '{since}'" if since else ""
             return _fetch(cursor, kind, _select(kind, table, f"{condition}{dated} {rest}"))
 
         return await self._runner.run(self._publications.current, fetch)
@@ -396,7 +393,7 @@ class LearningDatabase:
 
 
 @dataclass(frozen=True, slots=True)
-class _Again:
+class _Rerun:
     """Runs a query once more, on the publication that it ran on before."""
 
     cursor: duckdb.DuckDBPyConnection
@@ -437,35 +434,3 @@ def _validator(kind: type[R]) -> TypeAdapter[list[R]]:
     if kind not in _validators:
         _validators[kind] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time
     return _validators[kind]
-
-
-def _since(opened: OpenPublication, days: int) -> str:
-    """Return the first day that a question asks about."""
-    last = date.fromisoformat(opened.publication.as_of[:10])
-    return max(date.min, last - timedelta(days=min(days, last.toordinal() - 1))).isoformat()
-
-
-def _of(repo: object) -> str:
-    """Return the condition that a row is of a repository, or of any."""
-    text = _text("repo", repo)
-    return "true" if text is None else f"repo = {literal(text)}"
-
-
-def _text(name: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise InvalidQueryError(f"{name}: expected a text, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InvalidQueryError(f"{name}: the text has half a character in it") from None
-    return value
-
-
-def _count(name: str, value: object, most: int, *, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidQueryError(
-            f"{name}: expected a whole number from {least} to {most}, not {value!r}"
-        )
-    return value

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orb_learning._database import literal
-from orb_learning.embeddings._index import VectorIndex, can_index
-from orb_learning.embeddings._publish import INDEX
-from orb_learning.embeddings._vectors import DIMENSIONS
+from orb_learning.embeddings import DIMENSIONS, INDEX, VectorIndex, can_index
 
 if TYPE_CHECKING:
     import duckdb

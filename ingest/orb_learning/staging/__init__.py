@@ -1,9 +1,34 @@
 """The system of record: raw event tables, the load ledger, quarantine, and their schema."""
 
-from orb_learning.staging._backup import Backup, backup, restore
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
-from orb_learning.staging._file import open_staging, open_staging_file
+from orb_learning.staging._erasure import (
+    Erased,
+    erase_all_rows,
+    erased_subjects,
+    has_one_of,
+    is_refused_about,
+    note_removal,
+    without_tombstone,
+)
+from orb_learning.staging._file import (
+    Contents,
+    checkpoint,
+    damaged_logs,
+    faults,
+    open_staging,
+    open_staging_file,
+    rewrite,
+    verify,
+    with_remedy,
+)
+from orb_learning.staging._floor import (
+    floor_of,
+    hidden_events,
+    lower_floor,
+    newest_load,
+    raise_floor,
+)
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
@@ -14,42 +39,47 @@ from orb_learning.staging._migrations import (
     upgrade,
     validate,
 )
-from orb_learning.staging._quarantine import (
-    Quarantined,
-    ReplayReport,
-    list_quarantine,
-    replay_quarantine,
-)
-from orb_learning.staging._retention import PruneReport, prune
-from orb_learning.staging._schema import MigrationReport, migrate_down, migrate_up, reset
-from orb_learning.staging._tombstones import request_erasure
+from orb_learning.staging._quarantine import Quarantined, list_quarantine
+from orb_learning.staging._replay import ReplayReport, replay_quarantine
+from orb_learning.staging._subjects import named_by_event, named_by_refused
 
 __all__ = [
     "LOADER_COLUMNS",
-    "Backup",
+    "Contents",
+    "Erased",
     "LoadReport",
     "Migration",
-    "MigrationReport",
     "MigrationState",
-    "PruneReport",
     "Quarantined",
     "ReplayReport",
-    "backup",
+    "checkpoint",
+    "damaged_logs",
     "downgrade",
+    "erase_all_rows",
+    "erased_subjects",
+    "faults",
+    "floor_of",
+    "has_one_of",
+    "hidden_events",
+    "is_refused_about",
     "known_migrations",
     "list_quarantine",
     "load",
-    "migrate_down",
-    "migrate_up",
+    "lower_floor",
+    "named_by_event",
+    "named_by_refused",
+    "newest_load",
+    "note_removal",
     "open_staging",
     "open_staging_file",
-    "prune",
+    "raise_floor",
     "raw_columns",
     "replay_quarantine",
-    "request_erasure",
-    "reset",
-    "restore",
+    "rewrite",
     "status",
     "upgrade",
     "validate",
+    "verify",
+    "with_remedy",
+    "without_tombstone",
 ]

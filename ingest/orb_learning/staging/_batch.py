@@ -10,8 +10,7 @@ from uuid import UUID, uuid5
 from orb_learning._types import NAMESPACE
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import InvalidEvent, content_hash
-from orb_learning.staging._lines import ERASED, read_event
-from orb_learning.staging._segments import Line
+from orb_learning.spool import ERASED, Line, read_event
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +23,8 @@ class LoadReport:
     Attributes:
         load_id: the newest load in staging, 0 before the first.
         lines: lines read; always loaded + duplicates + quarantined.
+        must_erase: what was erased has left traces outside of the raw tables; `upkeep.take_in`
+            removes them.
     """
 
     load_id: int = 0
@@ -31,6 +32,7 @@ class LoadReport:
     loaded: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    must_erase: bool = False
 
     def and_then(self, later: LoadReport) -> LoadReport:
         """Return this load and a later one as one."""

@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.events import EVENT_TYPES
+from orb_learning.spool import BLOCK_BYTES, MAX_LINE_BYTES, Block
 from orb_learning.staging._batch import Batch, Place
 from orb_learning.staging._canonical import canonical
 from orb_learning.staging._columns import batch_columns
-from orb_learning.staging._segments import BLOCK_BYTES, Block
 
 if TYPE_CHECKING:
     import duckdb

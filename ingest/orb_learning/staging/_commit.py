@@ -4,59 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from orb_learning._database import transaction
 from orb_learning._faults import crash_point
-from orb_learning._types import utc_now
 from orb_learning.errors import OrbLearningError
-from orb_learning.staging import _erasure
-from orb_learning.staging._batch import Batch, LoadReport, Place, Progress, attach
+from orb_learning.spool import Line
+from orb_learning.staging._batch import Batch, LoadReport, Place
 from orb_learning.staging._columns import batch_columns
-from orb_learning.staging._file import faults
-from orb_learning.staging._segments import Line
+from orb_learning.staging._erasure import erase_rows
+from orb_learning.staging._ledger import write_ledger
+from orb_learning.staging._refusals import insert_refusals
 
 if TYPE_CHECKING:
     import duckdb
 
-    from orb_learning.staging._quarantine import Quarantined
-
 _CHUNK_ROWS = 10_000
-_CHUNK_BYTES = 8 * 1024 * 1024
-
-_QUARANTINE = {
-    "quarantine_id": "UUID",
-    "segment": "VARCHAR",
-    "byte_offset": "BIGINT",
-    "byte_length": "BIGINT",
-    "claimed_type": "VARCHAR",
-    "reason": "VARCHAR",
-    "line": "VARCHAR",
-    "captured_at": "TIMESTAMP",
-}
-
-Spelled = tuple[str, bytes]
-
-
-def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return the id of the load that comes next."""
-    newest = connection.execute("select coalesce(max(load_id), 0) from ledger.loads").fetchone()
-    return (newest[0] if newest else 0) + 1
 
 
 def commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> LoadReport:
     """Store a batch: its rows, its lines for quarantine and the ledger, in one transaction."""
-    import duckdb
-
-    _fill_tables(connection, batch)
-    connection.execute("begin")
-    try:
+    fill_tables(connection, batch)
+    with transaction(connection):
         crash_point("load.begun")
         for kind in batch.kinds:
-            _insert_new(connection, batch, kind)
-        _insert_refusals(connection, batch)
-        _erasure.erase_rows(connection, batch.load_id)
+            insert_new(connection, batch, kind)
+        insert_refusals(connection, batch)
+        erase_rows(connection, batch.load_id)
         crash_point("load.inserted")
         for progress in batch.segments:
             parts = progress.loaded + progress.duplicates + progress.quarantined
@@ -72,88 +46,14 @@ def commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> LoadReport:
             sum(progress.duplicates for progress in batch.segments),
             sum(progress.quarantined for progress in batch.segments),
         )
-        _write_ledger(connection, batch, report)
+        write_ledger(connection, batch, report)
         crash_point("load.noted")
-        connection.execute("commit")
-        crash_point("load.committed")
-    except BaseException:
-        # A transaction that failed to commit is over already.
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise
-    _drop_tables(connection, batch)
+    crash_point("load.committed")
+    drop_tables(connection, batch)
     return report
 
 
-def commit_replay(
-    connection: duckdb.DuckDBPyConnection, rows: Sequence[Quarantined], spelled: Sequence[Spelled]
-) -> LoadReport:
-    """Load lines out of quarantine: they leave the load that refused them and become a load.
-
-    Args:
-        connection: staging.
-        rows: what is in quarantine.
-        spelled: for each of them the kind of event and its canonical line.
-    """
-    import duckdb
-
-    attach(connection)
-    batch = Batch(next_load_id(connection))
-    numbers: dict[str, int] = {}
-    for row, (kind, text) in zip(rows, spelled, strict=True):
-        if row.segment not in numbers:
-            numbers[row.segment] = len(batch.segments)
-            batch.segments.append(Progress(row.segment, 0))
-        batch.turn_to(numbers[row.segment])
-        line = Line(row.byte_offset, row.byte_length, row.line)
-        batch.add(kind, text, line, batch.take(1, row.byte_length))
-    _fill_tables(connection, batch)
-    refused = {
-        (batch.segments[refusal.place.segment].name, refusal.line.offset)
-        for refusal in batch.refusals
-    }
-    moved = [row for row in rows if (row.segment, row.byte_offset) not in refused]
-    connection.execute("begin")
-    try:
-        for kind in batch.kinds:
-            _insert_new(connection, batch, kind)
-        for row in moved:
-            connection.execute(
-                "delete from ledger.quarantine where quarantine_id = ?", [row.quarantine_id]
-            )
-            connection.execute(
-                "update ledger.loads set lines = lines - 1, quarantined = quarantined - 1"
-                " where load_id = ?",
-                [row.load_id],
-            )
-            connection.execute(
-                "update ledger.segments set quarantined = quarantined - 1, last_load_id = ?"
-                " where segment = ?",
-                [batch.load_id, row.segment],
-            )
-        for progress in batch.segments:
-            connection.execute(
-                "update ledger.segments set loaded = loaded + ?, duplicates = duplicates + ?"
-                " where segment = ?",
-                [progress.loaded, progress.duplicates, progress.name],
-            )
-        loaded = sum(progress.loaded for progress in batch.segments)
-        duplicates = sum(progress.duplicates for progress in batch.segments)
-        report = LoadReport(batch.load_id, len(moved), loaded, duplicates, 0)
-        _note_load(connection, report)
-        _erasure.erase_rows(connection, batch.load_id)
-        if wrong := faults(connection):
-            raise OrbLearningError(f"{wrong[0]}; nothing was replayed, please report this")
-        connection.execute("commit")
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise
-    _drop_tables(connection, batch)
-    return report
-
-
-def _fill_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+def fill_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """Give the rows types, before the transaction begins: an error inside one would end it."""
     for kind in batch.rows:
         _fill_table(connection, batch, kind)
@@ -167,7 +67,8 @@ def _fill_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     )
 
 
-def _drop_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+def drop_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Drop what `fill_tables` and `insert_new` made."""
     for kind in batch.kinds:
         connection.execute(f"drop table batch.{kind}")
         connection.execute(f"drop table temp.new_{kind}")
@@ -214,7 +115,8 @@ def _insert_chunk(
         _insert_chunk(connection, batch, insert, shape, rows[half:])
 
 
-def _insert_new(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: str) -> None:
+def insert_new(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: str) -> None:
+    """Insert the rows of one kind that are not known yet, and count the others as duplicates."""
     # The inner join reads only the parts of the raw table whose ids may be among the new ones,
     # which an anti join does not; ids made by a hook are ordered by time.
     connection.execute(
@@ -257,112 +159,3 @@ def _by_segment(connection: duckdb.DuckDBPyConnection, table: str) -> dict[int, 
             """
         ).fetchall()
     )
-
-
-def _insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    if not batch.refusals:
-        return
-    batch.refusals.sort(key=lambda refusal: refusal.place.position)
-    known = {
-        quarantine_id
-        for (quarantine_id,) in connection.execute(
-            "select quarantine_id from ledger.quarantine where quarantine_id in (select unnest(?))",
-            [[refusal.quarantine_id for refusal in batch.refusals]],
-        ).fetchall()
-    }
-    _erasure.note_late_lines(connection, batch.refusals)
-    rows: list[dict[str, object]] = []
-    waiting = 0
-    for refusal in batch.refusals:
-        progress = batch.segments[refusal.place.segment]
-        if refusal.quarantine_id in known:
-            progress.duplicates += 1
-            continue
-        known.add(refusal.quarantine_id)
-        progress.quarantined += 1
-        stored = refusal.stored
-        rows.append(
-            {
-                "quarantine_id": str(refusal.quarantine_id),
-                "segment": progress.name,
-                "byte_offset": refusal.line.offset,
-                "byte_length": refusal.line.length,
-                # In hex, for they may hold what JSON cannot.
-                "claimed_type": _hex(refusal.claimed_type),
-                "reason": _hex(refusal.reason),
-                "line": stored.hex(),
-                "captured_at": refusal.captured_at and refusal.captured_at.isoformat(),
-            }
-        )
-        waiting += len(stored)
-        if waiting > _CHUNK_BYTES:
-            _insert_quarantined(connection, batch.load_id, rows)
-            rows, waiting = [], 0
-    if rows:
-        _insert_quarantined(connection, batch.load_id, rows)
-
-
-def _hex(text: str | None) -> str | None:
-    return None if text is None else text.encode("utf-8", "replace").hex()
-
-
-def _insert_quarantined(
-    connection: duckdb.DuckDBPyConnection, load_id: int, rows: list[dict[str, object]]
-) -> None:
-    connection.execute(
-        f"""
-        insert into ledger.quarantine
-        select
-            quarantine_id, {load_id}, segment, byte_offset, byte_length,
-            decode(unhex(claimed_type)), decode(unhex(reason)), unhex(line), captured_at
-        from (
-            select unnest(item)
-            from (select unnest(from_json_strict($rows, $shape)) as item) as items
-        ) as refused
-        """,
-        {"rows": json.dumps(rows), "shape": json.dumps([_QUARANTINE])},
-    )
-
-
-def _note_load(connection: duckdb.DuckDBPyConnection, report: LoadReport) -> None:
-    connection.execute(
-        "insert into ledger.loads values (?, ?, ?, ?, ?, ?, ?)",
-        [
-            report.load_id,
-            utc_now().replace(tzinfo=None),
-            version("orb-learning"),
-            report.lines,
-            report.loaded,
-            report.duplicates,
-            report.quarantined,
-        ],
-    )
-
-
-def _write_ledger(connection: duckdb.DuckDBPyConnection, batch: Batch, report: LoadReport) -> None:
-    _note_load(connection, report)
-    for progress in batch.segments:
-        if progress.lines:
-            connection.execute(
-                """
-                insert into ledger.segments values ($1, $2, $3, $4, $5, $6, $7, $8, $8)
-                on conflict (segment) do update set
-                    bytes_read = excluded.bytes_read,
-                    lines = segments.lines + excluded.lines,
-                    loaded = segments.loaded + excluded.loaded,
-                    duplicates = segments.duplicates + excluded.duplicates,
-                    quarantined = segments.quarantined + excluded.quarantined,
-                    is_complete = excluded.is_complete,
-                    last_load_id = excluded.last_load_id
-                """,
-                [
-                    progress.name,
-                    progress.read_to,
-                    progress.lines,
-                    progress.loaded,
-                    progress.duplicates,
-                    progress.quarantined,
-                    progress.is_complete,
-                    batch.load_id,
-                ],
-            )

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, copy_database, sync, wal
+from orb_learning._database import connect, copy_database, wal
+from orb_learning._files import replacing, sync
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError
 from orb_learning.home import Home
@@ -159,15 +159,10 @@ def rewrite(home: Home, *statements: str) -> None:
     Raises:
         BusyError, HomeError: the file cannot be read, or the new one is not as it should be.
     """
-    fresh = home.staging.with_name(f".{home.staging.name}-{secrets.token_hex(4)}")
-    try:
+    with replacing(home.staging) as fresh:
         copy_database(home.staging, fresh, *statements)
         verify(fresh)
-        fresh.replace(home.staging)
-        sync(home.root)
-    finally:
-        for left in (fresh, wal(fresh)):
-            left.unlink(missing_ok=True)
+    sync(home.root)
 
 
 def damaged_logs(home: Home) -> list[Path]:

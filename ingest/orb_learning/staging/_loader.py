@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orb_learning._faults import crash_point
 from orb_learning.errors import HomeError
 from orb_learning.home import Home
-from orb_learning.staging import _erasure
+from orb_learning.spool import MAX_READ_BYTES, Block, Line, open_segment, segment_sizes
 from orb_learning.staging._batch import Batch, LoadReport, Place, Progress, attach
 from orb_learning.staging._bulk import Bulk, bulk_file
-from orb_learning.staging._commit import commit, next_load_id
+from orb_learning.staging._commit import commit
+from orb_learning.staging._erasure import must_apply
 from orb_learning.staging._file import open_staging
-from orb_learning.staging._segments import MAX_READ_BYTES, Block, Line, open_segment, segment_sizes
+from orb_learning.staging._floor import lift_future_floor
+from orb_learning.staging._ledger import next_load_id
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,31 +63,27 @@ def _load(
     home: Home, on_progress: Callable[[int], None] | None, *, only_python: bool
 ) -> LoadReport:
     total = LoadReport()
-    with home.locked():
-        with open_staging(home) as connection:
-            crash_point("load.opened")
-            # What hooks write from here on waits for the next load, or a busy host would keep
-            # this one from ever ending.
-            sizes = segment_sizes(home.spool)
-            attach(connection)
-            while True:
-                batch = _read_batch(connection, home, sizes, only_python)
-                crash_point("load.read")
-                if not batch.lines:
-                    break
-                report = commit(connection, batch)
-                total = total.and_then(report)
-                if on_progress:
-                    on_progress(report.lines)
-            _mark_complete(connection, batch.segments)
-            crash_point("load.completed")
-            if not total.load_id:
-                total = LoadReport(batch.load_id - 1)
-            must_erase = _erasure.must_apply(connection)
-            if must_erase:
-                is_whole = _erasure.blank(connection, home)
-        if must_erase:
-            _erasure.finish(home, is_whole=is_whole)
+    with home.locked(), open_staging(home) as connection:
+        crash_point("load.opened")
+        # What hooks write from here on waits for the next load, or a busy host would keep
+        # this one from ever ending.
+        sizes = segment_sizes(home.spool)
+        attach(connection)
+        while True:
+            batch = _read_batch(connection, home, sizes, only_python)
+            crash_point("load.read")
+            if not batch.lines:
+                break
+            report = commit(connection, batch)
+            total = total.and_then(report)
+            if on_progress:
+                on_progress(report.lines)
+        _mark_complete(connection, batch.segments)
+        lift_future_floor(connection, home)
+        crash_point("load.completed")
+        if not total.load_id:
+            total = LoadReport(batch.load_id - 1)
+        total = replace(total, must_erase=must_apply(connection))
     if total.lines:
         logger.info(
             "load %d: %d lines, %d loaded, %d duplicates, %d quarantined",

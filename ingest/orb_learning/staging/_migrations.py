@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
+from orb_learning._database import transaction
 from orb_learning._types import utc_now
 from orb_learning.errors import MigrationError
 
@@ -201,15 +201,11 @@ def _step(
 ) -> None:
     import duckdb
 
-    connection.execute("begin")
     try:
-        connection.execute(script)
-        connection.execute(note, values)
-        connection.execute("commit")
+        with transaction(connection):
+            connection.execute(script)
+            connection.execute(note, values)
     except duckdb.Error as error:
-        # A transaction that failed to commit is over already.
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
         reason = str(error).partition("\n")[0]
         raise MigrationError(
             f"migration {migration.version:04} ({migration.name}) failed and was rolled back: "

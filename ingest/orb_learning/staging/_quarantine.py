@@ -1,20 +1,14 @@
-"""Quarantine: what could not be loaded, shown, and loaded after all once it can be."""
+"""Quarantine: what could not be loaded, and why."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from orb_learning.errors import HomeError, InvalidEventError
-from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
-from orb_learning.staging._commit import commit_replay
 from orb_learning.staging._file import open_staging
-from orb_learning.staging._lines import read_event
-from orb_learning.staging._naming import has_imported_id
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,23 +44,6 @@ class Quarantined:
     captured_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayReport:
-    """What a replay did.
-
-    Attributes:
-        load_id: the load that it made; 0 where there was nothing to load.
-        loaded: lines that are events now.
-        duplicates: lines whose event had arrived otherwise.
-        still_invalid: lines that stay, each with its reason of today.
-    """
-
-    load_id: int
-    loaded: int
-    duplicates: int
-    still_invalid: dict[UUID, str]
-
-
 def list_quarantine(
     home: Home, *, only: UUID | None = None, limit: int | None = None
 ) -> list[Quarantined]:
@@ -76,43 +53,13 @@ def list_quarantine(
         BusyError, HomeError, MigrationError: see `load`.
     """
     with open_staging(home) as connection:
-        return _rows(connection, only, limit)
+        return rows_in(connection, only, limit)
 
 
-def replay_quarantine(home: Home, *, only: UUID | None = None) -> ReplayReport:
-    """Load the lines in quarantine that are valid now, as if they had never been bad.
-
-    The lines leave the load that refused them and become one of their own, in the same
-    transaction, so that every load and segment goes on adding up.
-
-    Raises:
-        HomeError: `only` is not in quarantine; or see `load`.
-        BusyError, MigrationError: see `load`.
-    """
-    with open_staging(home) as connection:
-        rows = _rows(connection, only, None)
-        if only is not None and not rows:
-            raise HomeError(f"{only} is not in quarantine; see `orb-learning quarantine list`")
-        valid: list[Quarantined] = []
-        spelled: list[tuple[str, bytes]] = []
-        still: dict[UUID, str] = {}
-        for row in rows:
-            try:
-                event, line = _read(row)
-            except InvalidEventError as error:
-                still[row.quarantine_id] = str(error)
-            else:
-                valid.append(row)
-                spelled.append((event.type_name, line))
-        if not valid:
-            return ReplayReport(0, 0, 0, still)
-        report = commit_replay(connection, valid, spelled)
-    return ReplayReport(report.load_id, report.loaded, report.duplicates, still)
-
-
-def _rows(
+def rows_in(
     connection: duckdb.DuckDBPyConnection, only: UUID | None, limit: int | None
 ) -> list[Quarantined]:
+    """Return what an open staging has in quarantine. See `list_quarantine`."""
     found = connection.execute(
         f"select {_COLUMNS} from ledger.quarantine as refused"
         " where $only is null or quarantine_id = try_cast($only as uuid)"
@@ -120,39 +67,3 @@ def _rows(
         {"only": str(only) if only else None, "limit": limit},
     )
     return [Quarantined(*(*row[:-1], row[-1].replace(tzinfo=UTC))) for row in found.fetchall()]
-
-
-def _read(row: Quarantined) -> tuple[Event, bytes]:
-    event, spelled = _refused_event(row) if row.claimed_type else read_event(row.line)
-    if event.type_name not in EVENT_TYPES:
-        raise InvalidEventError(f"a {event.type_name} is loaded by no table")
-    return event, spelled
-
-
-def _refused_event(row: Quarantined) -> tuple[Event, bytes]:
-    """Build what a hook refused again, from the fields as the host gave them."""
-    from orb_learning.capture._build import build, reason_of
-
-    if has_imported_id(row.quarantine_id):
-        # Columns may have been mapped, or have shifted, so that the rules
-        # for a hook's fields would read another row.
-        raise InvalidEventError("an import refused it: mend the file and import it again")
-    cls = EVENT_TYPES.get(row.claimed_type or "")
-    if cls is None:
-        raise InvalidEventError(f"{row.claimed_type} is no kind of event")
-    try:
-        fields = json.loads(row.line)
-    except (ValueError, RecursionError):
-        raise InvalidEventError("what the hook was given is not kept whole") from None
-    if not isinstance(fields, dict):
-        raise InvalidEventError("what the hook was given has no fields")
-    known = {
-        "event_id": str(row.quarantine_id),
-        "occurred_at": row.captured_at,
-        "captured_at": row.captured_at,
-    }
-    try:
-        event = build(cls, fields.pop("given", None), {**known, **fields})
-    except Exception as error:  # the values are a host's, and may be anything
-        raise InvalidEventError(reason_of(error)) from error
-    return event, event.to_line()

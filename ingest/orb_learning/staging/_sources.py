@@ -10,10 +10,10 @@ import json
 import re
 from pathlib import Path
 
-from orb_learning.events import EVENT_TYPES, Event
+from orb_learning.events import EVENT_TYPES
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 
-_HEAD = """# Written by `make sources` from the classes in ingest/orb_learning/events.py.
+_HEAD = """# Written by `make sources` from the event classes.
 version: 2
 
 sources:
@@ -28,7 +28,7 @@ sources:
     tables:
 """
 _DOCS_HEAD = (
-    "{# Written by `make sources` from the classes in ingest/orb_learning/events.py. #}\n\n"
+    "{# Written by `make sources` from the event classes. #}\n\n"
 )
 _TABLE = """      - name: {name}
         description: {description}
@@ -62,7 +62,7 @@ def field_texts() -> dict[str, str]:
     """
     said: dict[str, str] = {}
     for cls in {base: None for kind in EVENT_TYPES.values() for base in reversed(kind.__mro__)}:
-        if cls.__module__ != Event.__module__:
+        if not cls.__module__.startswith("orb_learning."):
             continue
         _, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")
         for name, text in _ATTRIBUTE.findall(attributes):

@@ -19,18 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from orb_learning._spellings import spellings
 from orb_learning._types import MAX_METADATA_CHARACTERS, MAX_METADATA_DEPTH, task_uuid
-from orb_learning.capture._adapt import (
-    MAX_DEPTH,
-    MAX_TEXT,
-    as_mapping,
-    clean_text,
-    cleaned,
-    json_value,
-    spellings,
-    to_values,
-    truth_of,
-)
+from orb_learning.capture import clean_text, cleaned, json_value, to_values
+from orb_learning.capture._adapt import MAX_DEPTH, MAX_TEXT, as_mapping, truth_of
 from orb_learning.events import (
     EVENT_TYPES,
     ExecutionRecorded,

@@ -15,9 +15,8 @@ import pytest
 from orb_learning import Telemetry
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import parse_line
+from orb_learning.spool import read_event, segment_names
 from orb_learning.staging import load
-from orb_learning.staging._lines import read_event
-from orb_learning.staging._segments import segment_names
 
 TASK = UUID("0198a3a0-0000-7000-8000-000000000001")
 

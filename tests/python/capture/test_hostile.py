@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orb_learning import Telemetry
-from orb_learning.capture._adapt import spellings
+from orb_learning._spellings import spellings
 from orb_learning.events import EVENT_TYPES, InvalidEvent, parse_line
 
 # pydantic hands what a host's `__getattribute__` raises to `sys.unraisablehook`: nothing is raised.

@@ -16,10 +16,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orb_learning import Telemetry
-from orb_learning._types import task_uuid
-from orb_learning.capture._masking import CUT_TEXTS, MAX_TEXT_BYTES, Masker, pseudonym
+from orb_learning._types import pseudonym, task_uuid
+from orb_learning.capture._masking import CUT_TEXTS, MAX_TEXT_BYTES, Masker
 from orb_learning.capture._secrets import SECRETS, SENSITIVE_END, SENSITIVE_KEY
-from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.events import (
     EVENT_TYPES,
     Event,
@@ -31,6 +30,7 @@ from orb_learning.events import (
     parse_line,
 )
 from orb_learning.home import Home
+from orb_learning.spool import MAX_LINE_BYTES
 
 TASK = UUID("0198a3a0-0000-7000-8000-000000000001")
 DECISION = {"task_id": TASK, "task_type": "refactor", "repo": "acme/api", "model_tier": "large"}

@@ -20,9 +20,8 @@ import pytest
 
 from orb_learning import ExecutionRecord, FeedbackRecord, QualityPolicy, SolutionRecord, Telemetry
 from orb_learning._types import task_uuid
-from orb_learning.capture import CaptureStats
-from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, MAX_REASON_CHARACTERS
-from orb_learning.capture._spool import MAX_LINE_BYTES
+from orb_learning.capture import MAX_PAYLOAD_CHARACTERS, CaptureStats
+from orb_learning.capture._build import MAX_REASON_CHARACTERS
 from orb_learning.errors import InvalidEventError, OrbLearningError, SpoolWriteError
 from orb_learning.events import (
     Event,
@@ -42,7 +41,7 @@ from orb_learning.events import (
     parse_line,
 )
 from orb_learning.home import HOME_VARIABLE
-from orb_learning.staging._segments import segment_names
+from orb_learning.spool import MAX_LINE_BYTES, segment_names
 
 TASK = UUID("0198a3a0-0000-7000-8000-000000000001")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -754,10 +753,9 @@ def test_a_name_for_a_task_beside_metadata_that_is_none_is_refused(call, refusal
 
 
 def test_what_fails_after_an_event_is_stored_never_reaches_the_host(telemetry, only, caplog):
-    class Link:
-        def announce(self, *_: object) -> None:
-            raise RuntimeError
+    def listener(_: object) -> None:
+        raise RuntimeError
 
-    telemetry._links = (Link(),)
+    telemetry._listeners = (listener,)
     assert telemetry.capture_routing_outcome_sync(task_id=TASK, success=True) == only()
     assert caplog.messages[0].startswith("cannot announce an event")

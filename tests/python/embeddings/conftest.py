@@ -13,7 +13,8 @@ import pytest
 from orb_learning import ExecutionRecord
 from orb_learning.embeddings._store import CONTENT
 from orb_learning.home import Home
-from orb_learning.publication import Publication, publish
+from orb_learning.publication import Publication
+from publishing import publish
 from words import WordModel
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)

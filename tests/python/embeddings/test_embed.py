@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given
 
 from orb_learning import ExecutionRecord
-from orb_learning._catching_up import UnfitError
-from orb_learning.embeddings import _index, _publish, _run, _store, embed
-from orb_learning.embeddings._publish import INDEX, vectors_version
+from orb_learning.embeddings import (
+    INDEX,
+    SimilarityCompanion,
+    _index,
+    _publish,
+    _run,
+    _store,
+    embed,
+)
 from orb_learning.embeddings._store import CONTENT, EmbeddingStore, StoreState
 from orb_learning.errors import (
     BusyError,
@@ -24,7 +30,7 @@ from orb_learning.errors import (
     PermanentError,
 )
 from orb_learning.home import Home
-from orb_learning.publication import current
+from orb_learning.publication import CannotUpdateError, current
 from words import WordModel
 
 TEXTS = ["split the parser", "fix the login", "write the docs", "split the parser"]
@@ -126,7 +132,7 @@ def test_vectors_and_index_are_published_together_by_the_next_publication(press,
         "model": "words",
         "is_indexed": True,
         "common_repo": "acme/api",
-        "version": vectors_version(press.home),
+        "version": SimilarityCompanion(press.home).version(),
         "left_out": 0,
     }
     index = index_of(press.home)
@@ -279,7 +285,7 @@ def test_what_cannot_be_read_does_not_keep_marts_from_readers(press, model, capl
         "model": "",
         "is_indexed": False,
         "common_repo": "",
-        "version": vectors_version(press.home),
+        "version": SimilarityCompanion(press.home).version(),
         "left_out": 0,
     }
     assert press.read(WITH_EMBEDDINGS) == [(4, 0)]
@@ -398,7 +404,7 @@ def test_rows_that_move_when_the_database_is_closed_are_noticed(press, model, mo
     press.publish(TEXTS)
     monkeypatch.setattr(_publish, "_CONTENTS", _publish._CONTENTS.replace("rowid", "rowid + 1"))
     press.add(TEXTS[0])
-    with pytest.raises(UnfitError, match="rows of executions moved"):
+    with pytest.raises(CannotUpdateError, match="rows of executions moved"):
         press.republish()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orb_learning.embeddings import _index
-from orb_learning.embeddings._index import VectorIndex, build_index
+from orb_learning.embeddings import VectorIndex, _index
+from orb_learning.embeddings._index import build_index
 
 COUNT = 4000
 

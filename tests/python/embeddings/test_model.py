@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orb_learning.embeddings import _model, _openvino, load_model
-from orb_learning.embeddings._model import MODEL_VARIABLE, ModelSource, Reference, locate_model
+from orb_learning.embeddings import _model, _openvino, load_model, locate_model
 from orb_learning.embeddings._openvino import OpenVino, load_openvino
+from orb_learning.embeddings._reference import Reference
+from orb_learning.embeddings._source import MODEL_VARIABLE, ModelSource
 from orb_learning.errors import EmbeddingError
 
 TEXTS = ["fix the flaky login test", "", "a" * 5000, *(f"text {number}" for number in range(40))]

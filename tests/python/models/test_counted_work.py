@@ -92,6 +92,8 @@ def run(warehouse: Warehouse, selector: str = "steady") -> Work:
 
 BY_TASK = ("int_attempts", "executions", "tasks")
 BY_DAY = ("int_solution_days", "pool_performance", "quality_trend", "tier_performance")
+PATTERNS = 1_000
+"""Pairs of a solution and a repository in the history; built whole, as the days are counted."""
 ROW_GROUP = 122_880
 """Rows that DuckDB skips or reads together."""
 
@@ -110,7 +112,8 @@ def test_new_events_touch_their_tasks_and_their_day(warm: Warehouse) -> None:
     assert {model: work.written[model] for model in BY_TASK} == dict.fromkeys(BY_TASK, 2 * 500)
     assert sum(work.written[model] for model in BY_DAY) < 100
     assert work.written["int_execution_days"] == DAYS + 1
-    assert sum(work.written.values()) - work.written["publication"] < 4_000
+    assert work.written["solution_patterns"] == PATTERNS
+    assert sum(work.written.values()) - work.written["publication"] < 4_000 + PATTERNS
     for model in ("executions", "tasks"):
         assert work.read[model] < 20_000, model
     # Ids lie in no order, so whether a task is known is asked of all keys.
@@ -142,7 +145,7 @@ def test_nothing_new_touches_nothing(warm: Warehouse) -> None:
     before = current(warm.home)
     run(warm)
     work = run(warm)
-    assert dict(+work.written) == {"int_execution_days": DAYS + 1}
+    assert dict(+work.written) == {"int_execution_days": DAYS + 1, "solution_patterns": PATTERNS}
     for model in BY_DAY:  # which days they hold, and no execution
         assert work.read[model] < 2 * ROW_GROUP, model
     assert work.read["publication"] < 60_000

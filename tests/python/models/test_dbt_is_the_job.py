@@ -21,7 +21,7 @@ from orb_learning.errors import NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 from orb_learning.warehouse import STORAGE_VERSION
 
 from .warehouse import Warehouse
@@ -172,7 +172,7 @@ def test_other_commands_neither_load_nor_publish_and_need_nothing_to_exist(
 
     with pytest.raises(NotPublishedError):
         current(warehouse.home)
-    assert load(warehouse.home).loaded == 2
+    assert take_in(warehouse.home).loaded == 2
 
 
 def statuses(warehouse: Warehouse, as_of: date) -> dict[str, str]:
@@ -256,7 +256,7 @@ def test_the_files_are_free_again_after_a_failed_command(warehouse: Warehouse) -
         warehouse.run(as_of="tomorrow")
 
     outcomes(warehouse.home, 1)
-    assert load(warehouse.home).loaded == 1
+    assert take_in(warehouse.home).loaded == 1
     duckdb.connect(str(warehouse.home.warehouse)).close()
 
 
@@ -324,7 +324,7 @@ def test_what_is_compiled_without_a_question_finds_the_same_attempts(warehouse: 
     warehouse.refresher.invoke(["run"])
     outcomes(warehouse.home, 5, tag="later ")
     outcomes(warehouse.home, 1)  # another one of a task that is known
-    load(warehouse.home)
+    take_in(warehouse.home)
     done = dbt(
         warehouse.home, "compile", "--no-introspect", "-s", "int_attempts", "--output", "json",
         "--quiet",

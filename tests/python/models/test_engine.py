@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orb_learning.dbt_plugin import spare_the_collector
+from orb_learning.dbt_plugin import freeze_garbage_collector
 from orb_learning.errors import RefreshError
 from orb_learning.events import PoolCreated
 from orb_learning.publication import current
@@ -154,5 +154,5 @@ def test_a_process_without_a_name_is_left_alone(
     unfrozen: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [])
-    spare_the_collector()
+    freeze_garbage_collector()
     assert gc.get_freeze_count() == 0

@@ -12,7 +12,7 @@ import pytest
 from orb_learning import Telemetry
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.staging import load
+from orb_learning.upkeep import take_in
 
 from .warehouse import Warehouse
 
@@ -41,7 +41,7 @@ def warehouse(tmp_path: Path, parsed: Refresher) -> Warehouse:
                     task_id=task, success=True, timestamp=f"2026-06-{number + 1:02}T11:00:00Z"
                 )
         waiting = begun[TASKS // 2 :]
-        load(built.home)
+        take_in(built.home)
     return built
 
 

@@ -13,8 +13,8 @@ from orb_learning import Telemetry
 from orb_learning.importer import import_files
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.report import build_report
-from orb_learning.staging import load
+from orb_learning.serving import build_report
+from orb_learning.upkeep import take_in
 
 from .counting import counted
 from .warehouse import Warehouse
@@ -139,7 +139,7 @@ def test_importing_the_same_files_again_changes_nothing(warehouse: Warehouse) ->
     with Telemetry(warehouse.home.root, strict=True) as telemetry:
         import_files(telemetry, FILES)
 
-    report = load(warehouse.home)
+    report = take_in(warehouse.home)
     warehouse.run()
 
     assert (report.loaded, report.duplicates) == (0, 42_140)

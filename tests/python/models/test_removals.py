@@ -12,7 +12,8 @@ from orb_learning.errors import ProjectError, RefreshError
 from orb_learning.events import Event, Feedback, RoutingDecision, RoutingOutcome
 from orb_learning.publication import current
 from orb_learning.refresh import Refresher
-from orb_learning.staging import prune, request_erasure
+from orb_learning.staging import lower_floor
+from orb_learning.upkeep import prune, request_erasure
 
 from .warehouse import Warehouse
 
@@ -100,7 +101,7 @@ def test_an_erased_users_feedback_no_longer_counts(warehouse):
 
 
 def test_what_is_pruned_is_gone_and_the_rest_equals_a_full_refresh(warehouse):
-    prune(warehouse.home, raw_days=90, derived_days=30, today=TODAY)
+    prune(warehouse.home, raw_days=90, derived_days=30, today=TODAY, is_sure=True)
     warehouse.run()
     left = published(warehouse, "select task_id from executions order by 1")
     assert left == [(TASKS[0],), (TASKS[1],)]
@@ -112,6 +113,31 @@ def test_what_is_pruned_is_gone_and_the_rest_equals_a_full_refresh(warehouse):
     assert current(warehouse.home).rows["executions"] == 3
     warehouse.run("--full-refresh")
     assert warehouse.tables() == built
+
+
+def test_what_a_floor_in_the_future_hides_is_back_with_the_next_run(warehouse):
+    prune(warehouse.home, raw_days=100_000, today=date(2200, 6, 15), is_sure=True)
+    warehouse.write(history(4, 2))
+    warehouse.run()
+    assert current(warehouse.home).rows["executions"] == 5
+    built = warehouse.tables()
+    warehouse.run("--full-refresh")
+    assert warehouse.tables() == built
+
+
+def test_what_a_lowered_floor_shows_again_equals_a_full_refresh_also_of_an_earlier_day(warehouse):
+    prune(warehouse.home, raw_days=200, derived_days=30, today=TODAY, is_sure=True)
+    warehouse.run()
+    assert current(warehouse.home).rows["executions"] == 2
+
+    lower_floor(warehouse.home, TODAY - timedelta(days=40))
+    warehouse.run()
+    assert current(warehouse.home).rows["executions"] == 3
+    warehouse.run(as_of="2026-05-10")
+    built = warehouse.tables()
+    warehouse.run("--full-refresh", as_of="2026-05-10")
+    assert warehouse.tables() == built
+    assert len(built["main.executions"]) == 3
 
 
 def test_a_warehouse_with_damaged_blocks_is_built_anew(warehouse, parsed):

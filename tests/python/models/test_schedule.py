@@ -18,10 +18,9 @@ from orb_learning import Telemetry
 from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current
-from orb_learning.refresh import Refresher
-from orb_learning.staging import load
-from orb_learning.status import read_status
-from orb_learning.turns import ScheduleState, Turns
+from orb_learning.refresh import Refresher, ScheduleState
+from orb_learning.refresh._loop import RefreshLoop
+from orb_learning.upkeep import read_status, take_in
 
 from .test_dbt_is_the_job import PROJECT, dbt, outcomes
 from .warehouse import Warehouse
@@ -118,7 +117,7 @@ def test_a_scheduler_publishes_lets_others_have_their_turn_and_finishes_at_sigte
     assert executions(home) == captured + 1
     assert not read_status(home).is_scheduled
     with duckdb.connect(str(home.warehouse)):
-        assert load(home).lines == 0
+        assert take_in(home).lines == 0
 
 
 def test_a_refresh_that_takes_longer_than_the_grace_is_rolled_back(
@@ -151,7 +150,7 @@ def test_a_refresh_that_takes_longer_than_the_grace_is_rolled_back(
     assert executions(home) == -1
     with duckdb.connect(str(home.warehouse)) as warehouse:
         assert warehouse.execute("select * from duckdb_tables()").fetchall() == []
-    assert load(home).lines == 0, "what was loaded stays loaded"
+    assert take_in(home).lines == 0, "what was loaded stays loaded"
 
 
 def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
@@ -159,9 +158,9 @@ def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
 ) -> None:
     warehouse = Warehouse(tmp_path / "home", parsed)
     home = warehouse.home
-    turns = Turns(warehouse.refresher, ScheduleState(os.getpid(), 60), tests_every_seconds=0)
+    turns = RefreshLoop(warehouse.refresher, ScheduleState(os.getpid(), 60), tests_every_seconds=0)
     outcomes(home, 2)
-    turns.take()
+    turns.run_once()
     before = current(home).id
     with duckdb.connect(str(home.staging)) as staging:
         staging.execute("create table main.kept as from raw.routing_outcome limit 1")
@@ -171,7 +170,7 @@ def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
 
     for failures in (1, 2):
         outcomes(home, 1, tag=f"new-{failures}-")
-        assert turns.take() in (5, 10)
+        assert turns.run_once() in (5, 10)
         assert turns.state.failures == failures
         assert "accounts_for_every_row" in str(turns.state.error)
         assert current(home).id == before
@@ -187,10 +186,10 @@ def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
     with duckdb.connect(str(home.staging)) as staging:
         staging.execute("insert into raw.routing_outcome from main.kept")
         staging.execute("drop table main.kept")
-    turns.take()
+    turns.run_once()
 
     assert turns.state.failures == 0
     assert executions(home) == 4
     again = current(home).id
-    turns.take()
+    turns.run_once()
     assert current(home).id == again, "nothing new, nothing published"

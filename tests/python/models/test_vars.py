@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orb_learning.errors import ProjectError, RefreshError
-from orb_learning.project import PROJECT_VARIABLE, retention_days
-from orb_learning.refresh import Refresher
+from orb_learning.refresh import Refresher, retention_days
+from orb_learning.refresh._project import PROJECT_VARIABLE
 
 from .warehouse import Warehouse
 

@@ -24,11 +24,12 @@ from orb_learning.errors import (
     QueryTimeoutError,
 )
 from orb_learning.home import Home
-from orb_learning.publication import KEPT, Publication, publish
+from orb_learning.publication import KEPT, Publication
 from orb_learning.refresh import Refresher
 from orb_learning.serving import LearningDatabase
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
+from publishing import publish
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TASK = UUID("0198a3a0-0000-7000-8000-000000000001")

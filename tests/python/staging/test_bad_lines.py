@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orb_learning import Telemetry
-from orb_learning.capture._spool import MAX_LINE_BYTES
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import PoolCreated, RoutingOutcome
 from orb_learning.home import Home
+from orb_learning.spool import MAX_LINE_BYTES, read_event
 from orb_learning.staging import LoadReport, load
-from orb_learning.staging._lines import read_event
 
 BASE: dict[str, Any] = {
     "event_id": "0198a3a0-0000-7000-8000-000000000001",

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from orb_learning.spool import MAX_READ_BYTES, open_segment, segment_names
 from orb_learning.staging import LoadReport
-from orb_learning.staging._segments import MAX_READ_BYTES, open_segment, segment_names
 
 NO_SEGMENTS = [
     ".hidden.jsonl",

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orb_learning import Telemetry
-from orb_learning.capture._spool import SpoolWriter
 from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
+from orb_learning.spool import SpoolWriter
 from orb_learning.staging import LoadReport, _columns, _commit, _loader, load
 
 ODD_FOLDERS = [

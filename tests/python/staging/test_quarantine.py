@@ -11,12 +11,12 @@ from orb_learning import Telemetry
 from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, InvalidEvent, TaskErased
 from orb_learning.importer import import_files
+from orb_learning.spool import _lines
 from orb_learning.staging import (
     LoadReport,
     _batch,
     _bulk,
     _commit,
-    _lines,
     list_quarantine,
     load,
     replay_quarantine,

@@ -11,14 +11,8 @@ import pytest
 from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, MigrationError
 from orb_learning.home import LOCK_TIMEOUT_VARIABLE
-from orb_learning.staging import (
-    LoadReport,
-    backup,
-    load,
-    open_staging,
-    open_staging_file,
-    request_erasure,
-)
+from orb_learning.staging import LoadReport, load, open_staging, open_staging_file
+from orb_learning.upkeep import backup, request_erasure
 
 
 @pytest.fixture

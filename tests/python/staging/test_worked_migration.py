@@ -238,7 +238,7 @@ def test_a_field_is_added_taken_back_and_added_again_and_no_row_is_lost(
 
 CAPTURE_RUN_AND_TEST = f"""
 from orb_learning import Telemetry
-from orb_learning.refresh import Refresher
+from orb_learning.refresh._refresher import Refresher
 with Telemetry(strict=True) as telemetry:
     for number in (1, 3):
         telemetry.capture_routing_outcome_sync(

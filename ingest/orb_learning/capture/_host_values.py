@@ -1,0 +1,276 @@
+"""What a host's calls say: the task in their arguments, the decision or outcome they return."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, cast, get_type_hints
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from orb_learning._spellings import spellings
+from orb_learning._types import ErrorType, new_id, task_uuid
+from orb_learning.capture._adapt import (
+    as_mapping,
+    cleaned,
+    json_value,
+    to_values,
+    truth_of,
+)
+from orb_learning.events import Event, RoutingDecision, RoutingFields
+
+MAX_VALUE_CHARACTERS = 32 * 1024
+"""What is kept of one thing that a host says and no field takes, such as an output."""
+
+MAX_TOLD_CHARACTERS = 128 * 1024
+"""What is kept of all of them: an outcome is not lost because it is long."""
+
+_TIER_KEYS = ("model_tier", "tier", "model")
+_TASK_ARGUMENTS = ("task", "task_data", "request")
+_SCALARS = (str, bytes, int, float, bool, list, tuple, set, frozenset, type(None))
+_NAMES = {
+    name
+    for name, hint in get_type_hints(RoutingFields).items()
+    if hint in (str, str | None) and name != "task_description"
+}
+# Of an instrumented call these are what the hooks saw; the host's own mean something else.
+_ANY_TASK = new_id()
+_SEEN = {"event_id", "schema_version", "occurred_at", "captured_at"}
+_FLAGS = {"true": True, "false": False}
+
+
+def fields_of(value: object) -> dict[str, Any]:
+    """Return what an object of the host's holds, by name; nothing if it holds no fields."""
+    try:
+        if isinstance(value, (*_SCALARS, Enum)):
+            return {}
+        return {key: _readable(item) for key, item in as_mapping(value).items()}
+    except Exception:
+        return {}
+
+
+def event_fields(cls: type[Event], *sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event that a host's words say, the earlier source first.
+
+    A host that is watched has chosen its words for itself. What has a field's name and is no value
+    of that field goes into the metadata, so that the rest of the event stands.
+    """
+    values = to_values(cls, [_fitting(cls, source) for source in sources])
+    if "metadata" in values:
+        values["metadata"] = _bounded(values["metadata"])
+    if _misfits(cls, values):
+        values = cleaned(values)
+        misfits = {name: values.pop(name) for name in _misfits(cls, values)}
+        metadata = _bounded({**values.pop("metadata", {}), **misfits})
+        values = to_values(cls, [values, {"metadata": metadata}])
+    return values
+
+
+def named_task(source: Mapping[str, Any], *keys: str) -> UUID | None:
+    """Return the task id that a host's fields name under the first of the keys that has one."""
+    for key in keys or ("task_id", "id"):
+        with suppress(Exception):
+            if source.get(key) is not None:
+                return task_uuid(source[key])
+    return None
+
+
+def name_of(value: object) -> str | None:
+    """Return the name that a host's text, number, path or enum's member is; None for all else."""
+    kind = type(value)
+    if issubclass(kind, Enum):
+        member: Any = value
+        return member.value if isinstance(member.value, str) else str(member.name)
+    if issubclass(kind, str | int | UUID | PurePath) and not issubclass(kind, bool):
+        return _text_of(value) or None
+    return None
+
+
+def task_argument(arguments: Mapping[str, Any], skipped: str | None = None) -> object:
+    """Return the task among a call's arguments: by its name, else the first."""
+    for name in _TASK_ARGUMENTS:
+        if name in arguments:
+            return arguments[name]
+    return next((value for name, value in arguments.items() if name != skipped), None)
+
+
+def task_fields(task: object, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's fields, with the call's other arguments that are a decision's fields."""
+    known = spellings(RoutingDecision)
+    told = {
+        name: value
+        for name, value in arguments.items()
+        if value is not task and name in known and issubclass(type(value), str | int | float | Enum)
+    }
+    if issubclass(type(task), str):
+        told["task_description"] = task
+    return {**told, **fields_of(task)}
+
+
+def decision_fields(result: object) -> dict[str, Any]:
+    """Return what a router's answer says of its decision."""
+    if issubclass(type(result), str | Enum):
+        return {"model_tier": result}
+    return fields_of(result)
+
+
+def names_tier(told: Mapping[str, Any]) -> bool:
+    """Tell whether a router's answer is about a choice."""
+    return any(told.get(key) is not None for key in _TIER_KEYS)
+
+
+def is_outcome(told: Mapping[str, Any]) -> bool:
+    """Tell whether a router's answer is the outcome of the task it has run."""
+    return _said_success(told) is not None and not names_tier(told)
+
+
+def outcome_fields(result: object) -> dict[str, Any]:
+    """Return what an execution's result says, `success` among it."""
+    if issubclass(type(result), BaseException):
+        return failure_fields(cast("BaseException", result))
+    told = fields_of(result)
+    success = _said_success(told or {"status": result})
+    for key in ("error", "error_message"):
+        error = told.pop(key, None)
+        if issubclass(type(error), BaseException):
+            told = {**failure_fields(error), **told}
+        elif not _is_empty(error):
+            told[key] = _text_of(error)
+    has_error = "error" in told or "error_message" in told
+    return {**told, "success": not has_error if success is None else success}
+
+
+def failure_fields(error: BaseException) -> dict[str, Any]:
+    """Return how an exception ends an execution."""
+    name, text = type(error).__name__, _text_of(error)
+    return {
+        "success": False,
+        "error_type": _error_type(error),
+        "error_message": f"{name}: {text}" if text else name,
+    }
+
+
+def pool_type_of(manager: object, pool_id: object) -> str | None:
+    """Return the type of a pool that a manager keeps by its id, or None where it says none."""
+    for name in ("pools", "_pools"):
+        pool = _field(_field(manager, name), pool_id)
+        for owner in (pool, _field(pool, "config")):
+            for field in ("pool_type", "type"):
+                if (kind := name_of(_field(owner, field))) is not None:
+                    return kind
+    return None
+
+
+def without_nested(payload: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return a message's fields that are no objects of their own."""
+    return {key: value for key, value in payload.items() if key not in names}
+
+
+def _fitting(cls: type[Event], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a host's words without those that are certain to mean something else here."""
+    names = spellings(cls)
+    told: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for key, value in source.items():
+        field = names.get(key)
+        if field in _NAMES and (name := name_of(value)) is not None:
+            told[key] = name
+        elif (
+            field in _SEEN
+            or (field == "task_id" and named_task(source, key) is None)
+            or (field == "metadata" and not isinstance(value, Mapping))
+        ):
+            rest[key] = value
+        else:
+            told[key] = value
+    if rest := {key: value for key, value in rest.items() if value is not None}:
+        told["metadata"] = {**rest, **told.get("metadata", {})}
+    return told
+
+
+def _misfits(cls: type[Event], values: Mapping[str, Any]) -> Collection[str]:
+    """Return the names of the fields that cannot take what a host says of them."""
+    try:
+        cls.model_validate({"task_id": _ANY_TASK, **values})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        return {str(fault["loc"][0]) for fault in faults if fault["loc"]} & values.keys()
+    return ()
+
+
+def _bounded(metadata: Mapping[Any, Any]) -> Any:
+    kept = {
+        # A short text, as most are, is made storable with the whole.
+        key: value
+        if type(value) is str and len(value) <= MAX_VALUE_CHARACTERS
+        else json_value(value, MAX_VALUE_CHARACTERS)
+        for key, value in metadata.items()
+    }
+    return json_value(kept, MAX_TOLD_CHARACTERS)
+
+
+def _said_success(told: Mapping[str, Any]) -> bool | None:
+    said = told.get("success")
+    known = _truth(said)
+    if known is None and said is not None and not issubclass(type(said), str | Enum):
+        with suppress(Exception):
+            return bool(said)  # 1, or numpy's own True
+    return _truth(told.get("status")) if known is None else known
+
+
+def _truth(said: object) -> bool | None:
+    """Return whether a flag, a word or an enum's member says success; None if it says neither."""
+    if not issubclass(type(said), bool | str | Enum):
+        return None
+    member: Any = said
+    words = (member.value, member.name) if issubclass(type(said), Enum) else (said,)
+    with suppress(Exception):
+        for word in words:
+            known = _FLAGS.get(word) if isinstance(word, str) else None
+            if (known := truth_of(word) if known is None else known) is not None:
+                return known
+    return None
+
+
+def _is_empty(value: object) -> bool:
+    try:
+        return not value
+    except Exception:
+        return False
+
+
+def _readable(value: object) -> object:
+    """Return a value that can be asked what it is, as a proxy of what is gone cannot."""
+    try:
+        if type(value) is not dict and isinstance(value, Mapping):
+            return dict(value)
+    except Exception:
+        return f"<unreadable {type(value).__name__}>"
+    return value
+
+
+def _field(owner: object, name: Any) -> Any:
+    try:
+        return owner[name] if isinstance(owner, Mapping) else getattr(owner, name)
+    except Exception:
+        return None
+
+
+def _error_type(error: BaseException) -> str:
+    # By their names: most clients have errors of their own for it.
+    names = " ".join(cls.__name__ for cls in type(error).__mro__).lower()
+    if "timeout" in names:
+        return ErrorType.TIMEOUT
+    if "cancelled" in names or not isinstance(error, Exception):
+        return "cancelled"
+    return ErrorType.CRASH
+
+
+def _text_of(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return f"<unreadable {type(value).__name__}>"

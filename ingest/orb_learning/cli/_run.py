@@ -1,0 +1,136 @@
+"""The commands that keep the marts fresh: `load`, `refresh`, `schedule` and `embed`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orb_learning.cli._options import AsOf
+from orb_learning.cli._show import err, out, progress
+from orb_learning.home import Home
+
+app = typer.Typer()
+
+
+@app.command()
+def load(context: typer.Context) -> None:
+    """Load the spool into staging.
+
+    `dbt run`, `dbt build` and `orb-learning refresh` do this by themselves.
+
+    `orb-learning load`
+    """
+    from orb_learning.upkeep import take_in
+
+    with progress("lines") as advance:
+        report = take_in(context.obj, on_progress=advance)
+    out.print(
+        f"load {report.load_id}: {report.lines:,} lines, {report.loaded:,} loaded, "
+        f"{report.duplicates:,} duplicates, {report.quarantined:,} quarantined",
+    )
+
+
+@app.command()
+def refresh(
+    context: typer.Context,
+    as_of: AsOf = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build every table from scratch.")
+    ] = False,
+) -> None:
+    """Load, build, test and publish.
+
+    Does what `dbt build` does, and says less.
+
+    `orb-learning refresh`
+    """
+    from orb_learning.refresh import refresh as run_refresh
+
+    home: Home = context.obj
+    with err.status("refreshing"):
+        report = run_refresh(home.root, as_of=as_of, full_refresh=full_refresh)
+    for name in report.warnings:
+        err.print(f"warning: {name}")
+    publication = report.publication
+    out.print(
+        f"published {publication.id}: {publication.rows['executions']:,} executions, "
+        f"load {publication.load_id}, {report.seconds:.1f} s",
+    )
+
+
+@app.command()
+def schedule(
+    context: typer.Context,
+    interval: Annotated[
+        float, typer.Option(min=1, max=240, help="Seconds between the beginnings of two turns.")
+    ] = 60,
+    tests_every: Annotated[
+        float,
+        typer.Option(min=0, help="Minutes between two builds with tests; 0 tests every refresh."),
+    ] = 60,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds a running refresh gets to end after a signal.")
+    ] = 30,
+    embeds: Annotated[
+        bool,
+        typer.Option(
+            "--embed/--no-embed", help="Embed between refreshes, where that is installed."
+        ),
+    ] = True,
+) -> None:
+    """Refresh again and again, with dbt kept warm, until SIGTERM or SIGINT.
+
+    A turn with nothing new is skipped. One that fails is tried again, after 5 seconds at first and
+    up to a minute or the interval later; the last publication stands. The first build runs all
+    tests; until they pass nothing is published.
+
+    Exit codes: 0 after a signal, with the running refresh finished or rolled back; 143 or 130 if it
+    would not end.
+
+    `orb-learning schedule --interval 60`
+    """
+    from orb_learning.refresh import schedule as run_schedule
+
+    home: Home = context.obj
+    run_schedule(
+        home.root,
+        interval_seconds=interval,
+        tests_every_minutes=tests_every,
+        grace_seconds=grace,
+        embeds=embeds,
+    )
+
+
+@app.command()
+def embed(
+    context: typer.Context,
+    limit: Annotated[
+        int, typer.Option(min=0, help="At most so many texts, the newest first.")
+    ] = 10_000,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ORB_LEARNING_EMBEDDING_MODEL",
+            show_default="all-MiniLM-L6-v2, from an installed package",
+            help="A directory with a sentence-transformers model, or its name on the hub.",
+        ),
+    ] = None,
+) -> None:
+    """Embed what was executed, for similarity search.
+
+    Each distinct content is embedded once. Refreshes go on meanwhile; the next one publishes the
+    vectors. Needs the extra `embeddings`.
+
+    `orb-learning embed --limit 1000`
+    """
+    from orb_learning.embeddings import embed as run_embed
+
+    with progress("texts") as advance:
+        report = run_embed(
+            context.obj, embedding_batch_limit=limit, model=model, on_progress=advance
+        )
+    out.print(
+        f"embedded {report.embedded:,} texts, {report.remaining:,} remaining; "
+        f"dropped {report.dropped:,}, {report.indexed:,} indexed",
+    )

@@ -1,0 +1,20 @@
+"""Refreshing: dbt run in this process, once or again and again."""
+
+from orb_learning.refresh._project import locate_project, retention_days
+from orb_learning.refresh._refresher import STEADY, WHOLE, Refresher, RefreshReport, refresh
+from orb_learning.refresh._scheduler import schedule
+from orb_learning.refresh._state import ScheduleState, is_scheduled, read_state
+
+__all__ = [
+    "STEADY",
+    "WHOLE",
+    "RefreshReport",
+    "Refresher",
+    "ScheduleState",
+    "is_scheduled",
+    "locate_project",
+    "read_state",
+    "refresh",
+    "retention_days",
+    "schedule",
+]

@@ -1,0 +1,24 @@
+"""Keeping a home: intake, erasure, retention, backups, migrations, and its state."""
+
+from orb_learning.upkeep._backup import Backup, backup, restore
+from orb_learning.upkeep._intake import take_in
+from orb_learning.upkeep._retention import PruneReport, prune
+from orb_learning.upkeep._schema import MigrationReport, migrate_down, migrate_up, reset
+from orb_learning.upkeep._status import Status, read_status
+from orb_learning.upkeep._tombstones import request_erasure
+
+__all__ = [
+    "Backup",
+    "MigrationReport",
+    "PruneReport",
+    "Status",
+    "backup",
+    "migrate_down",
+    "migrate_up",
+    "prune",
+    "read_status",
+    "request_erasure",
+    "reset",
+    "restore",
+    "take_in",
+]
