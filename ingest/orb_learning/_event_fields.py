@@ -201,6 +201,27 @@ class ExecutionFields(RoutingFields, OutcomeFields):
     user_rating: Rating | None = None
 
 
+FIRST_FIELDS = """
+task_id timestamp task_type task_description repo file_count estimated_tokens model_tier pool_type
+swarm_topology routing_confidence complexity_score success duration_seconds quality_score
+cost_estimate actual_cost error_type error_message user_accepted user_rating peak_memory_mb
+cpu_time_seconds solution_summary metadata attempt policy_version propensity candidates
+"""
+"""What a record's id is made of, in this order; a later field is part of it where it is set."""
+
+CONTENT_FIELDS = {
+    "type": "task_type",
+    "task": "task_description",
+    "repo": "repo",
+    "tier": "model_tier",
+    "pool": "pool_type",
+    "topology": "swarm_topology",
+    "success": "success",
+    "solution": "solution_summary",
+}
+"""What makes executions alike, in the order and by the names of the text that is compared."""
+
+
 def describe(error: ValidationError) -> str:
     """Return a validation error as one line: each field and its fault, at most five of them."""
     faults = []

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import to_json
 
+from orb_learning._event_fields import CONTENT_FIELDS, FIRST_FIELDS, ExecutionFields, describe
 from orb_learning._types import (
     NAMESPACE,
     Amount,
@@ -33,12 +34,10 @@ from orb_learning._types import (
 )
 from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
-    ExecutionFields,
     ExecutionRecorded,
     Feedback,
     QualityPolicyAdjusted,
     SolutionExtracted,
-    describe,
 )
 
 __all__ = ["ErrorType", "ExecutionRecord", "FeedbackRecord", "QualityPolicy", "SolutionRecord"]
@@ -79,28 +78,7 @@ class Record(BaseModel):
         return self.model_dump_json()
 
 
-_FIRST_FIELDS = """
-task_id timestamp task_type task_description repo file_count estimated_tokens model_tier pool_type
-swarm_topology routing_confidence complexity_score success duration_seconds quality_score
-cost_estimate actual_cost error_type error_message user_accepted user_rating peak_memory_mb
-cpu_time_seconds solution_summary metadata attempt policy_version propensity candidates
-"""
-"""What an execution's id is made of, in this order; a later field is part of it where it is set."""
-
-_UNSAID = dict.fromkeys(_FIRST_FIELDS.split())
-
-
-CONTENT_FIELDS = {
-    "type": "task_type",
-    "task": "task_description",
-    "repo": "repo",
-    "tier": "model_tier",
-    "pool": "pool_type",
-    "topology": "swarm_topology",
-    "success": "success",
-    "solution": "solution_summary",
-}
-"""What makes executions alike, in the order and by the names of the text that is compared."""
+_UNSAID = dict.fromkeys(FIRST_FIELDS.split())
 
 
 class ExecutionRecord(ExecutionFields, Record):

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orb_learning._database import connect, literal
+from orb_learning._event_fields import CONTENT_FIELDS
 from orb_learning._files import replacing
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
-from orb_learning.records import CONTENT_FIELDS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,9 +27,7 @@ sources:
         warn_after: {count: 1, period: day}
     tables:
 """
-_DOCS_HEAD = (
-    "{# Written by `make sources` from the event classes. #}\n\n"
-)
+_DOCS_HEAD = "{# Written by `make sources` from the event classes. #}\n\n"
 _TABLE = """      - name: {name}
         description: {description}
         data_tests:
