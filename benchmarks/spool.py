@@ -7,28 +7,47 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from orb_learning.events import Event, RoutingDecision, RoutingOutcome
 from orb_learning.home import Home
 
 SEGMENT_EVENTS = 50_000
 _BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 
-_DECISION = (
-    '{{"event_id":"{event}","schema_version":1,"occurred_at":"{at}","captured_at":"{at}",'
-    '"metadata":{{"branch":"main","run":{number}}},"task_id":"{task}","attempt":null,'
-    '"event_type":"routing_decision","task_type":"bug_fix",'
-    '"task_description":"fix case {number} of the \\"parser\\"","repo":"acme/service-{repo}",'
-    '"file_count":3,"estimated_tokens":1200,"model_tier":"{tier}","pool_type":"swarm",'
-    '"swarm_topology":null,"routing_confidence":{chance},"complexity_score":{score},'
-    '"cost_estimate":{cost},"policy_version":null,"propensity":null,"candidates":null}}\n'
+_MADE = {"event_id": '"{event}"', "schema_version": "1", "task_id": '"{task}"'} | dict.fromkeys(
+    ("occurred_at", "captured_at"), '"{at}"'
 )
-_OUTCOME = (
-    '{{"event_id":"{event}","schema_version":1,"occurred_at":"{at}","captured_at":"{at}",'
-    '"metadata":null,"task_id":"{task}","attempt":null,"success":{success},'
-    '"duration_seconds":{seconds},"quality_score":{score},"cost_estimate":null,'
-    '"actual_cost":{cost},"error_type":null,"error_message":null,"peak_memory_mb":null,'
-    '"cpu_time_seconds":null,"solution_summary":"split the parser",'
-    '"event_type":"routing_outcome"}}\n'
-)
+_DECIDED = _MADE | {
+    "metadata": '{{"branch":"main","run":{number}}}',
+    "event_type": '"routing_decision"',
+    "task_type": '"bug_fix"',
+    "task_description": r'"fix case {number} of the \"parser\""',
+    "repo": '"acme/service-{repo}"',
+    "file_count": "3",
+    "estimated_tokens": "1200",
+    "model_tier": '"{tier}"',
+    "pool_type": '"swarm"',
+    "routing_confidence": "{chance}",
+    "complexity_score": "{score}",
+    "cost_estimate": "{cost}",
+}
+_ENDED = _MADE | {
+    "event_type": '"routing_outcome"',
+    "success": "{success}",
+    "duration_seconds": "{seconds}",
+    "quality_score": "{score}",
+    "actual_cost": "{cost}",
+    "solution_summary": '"split the parser"',
+}
+
+
+def _line(cls: type[Event], values: dict[str, str]) -> str:
+    """Return an event's canonical line, to be formatted; what has no value is null."""
+    said = ",".join(f'"{name}":{values.get(name, "null")}' for name in cls.model_fields)
+    return f"{{{{{said}}}}}\n"
+
+
+_DECISION = _line(RoutingDecision, _DECIDED)
+_OUTCOME = _line(RoutingOutcome, _ENDED)
 
 
 def write_spool(home: Home, events: int, seed: int) -> None:
