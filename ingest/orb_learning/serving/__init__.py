@@ -1,7 +1,7 @@
 """The read side: what was learned, for routers, tools and notebooks."""
 
 from orb_learning.serving._learning import LearningDatabase
-from orb_learning.serving._queries import QueryResult
+from orb_learning.serving._results import QueryResult
 from orb_learning.serving._rows import (
     Execution,
     PoolPerformance,
