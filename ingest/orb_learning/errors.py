@@ -9,6 +9,7 @@
     │   ├── ImportFileError       a file to import cannot be read as what it claims to be
     │   ├── NotPublishedError     nothing has been published yet, or not what was asked for
     │   ├── InvalidQueryError     a question that the read API cannot answer
+    │   ├── ResultTooLargeError   an answer with more rows or bytes than its reader allows
     │   ├── EmbeddingError        a model that is missing, or vectors that cannot be stored
     │   └── ProjectError          the dbt project or dbt cannot be found, or takes no such var
     └── TransientError            the same call may succeed later
@@ -59,6 +60,10 @@ class NotPublishedError(PermanentError):
 
 class InvalidQueryError(PermanentError):
     """A question that the read API cannot answer: an argument or SQL that DuckDB refuses."""
+
+
+class ResultTooLargeError(PermanentError):
+    """A result has more rows or bytes than its reader allows; no part of it is given."""
 
 
 class EmbeddingError(PermanentError):

@@ -2,8 +2,8 @@
 
 from orb_learning.serving._learning import LearningDatabase
 from orb_learning.serving._marts import HEADINGS, MARTS, Mart
-from orb_learning.serving._queries import QueryResult
 from orb_learning.serving._report import Report, build_report
+from orb_learning.serving._results import QueryResult
 from orb_learning.serving._rows import (
     Execution,
     PoolPerformance,

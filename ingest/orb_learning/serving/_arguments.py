@@ -11,6 +11,7 @@ from orb_learning.publication import Publication
 MAX_THREADS = 1_024
 MAX_DAYS = 100_000
 MAX_LIMIT = 1_000_000
+MAX_CAP = 10**15
 
 
 def first_day(publication: Publication, days: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -22,6 +21,7 @@ from orb_learning.errors import (
 from orb_learning.home import Home
 from orb_learning.records import ExecutionRecord
 from orb_learning.serving._arguments import (
+    MAX_CAP,
     MAX_DAYS,
     MAX_LIMIT,
     MAX_THREADS,
@@ -30,17 +30,11 @@ from orb_learning.serving._arguments import (
     first_day,
     of_repo,
 )
+from orb_learning.serving._guard import read_only
 from orb_learning.serving._marts import PATTERNS, POOLS, TIERS, TREND, Mart
 from orb_learning.serving._publications import CLOSED, OpenPublication, Publications
-from orb_learning.serving._queries import (
-    Parameters,
-    QueryResult,
-    Runner,
-    execute,
-    fetch,
-    refuse_unless_read_only,
-    too_long,
-)
+from orb_learning.serving._queries import Parameters, Runner, execute
+from orb_learning.serving._results import MAX_BYTES, MAX_ROWS, Cap, QueryResult, Reader, fetch
 from orb_learning.serving._rows import (
     Execution,
     PoolPerformance,
@@ -61,6 +55,7 @@ if TYPE_CHECKING:
     from orb_learning.refresh import Refresher
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 
 class LearningDatabase:
@@ -81,6 +76,8 @@ class LearningDatabase:
         timeout_seconds: float = 10.0,
         memory_limit: str = "1GB",
         threads: int = 2,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
         embedding_model: str | os.PathLike[str] | EmbeddingModel | None = None,
     ) -> None:
         """Open nothing yet; `initialize`, or the first call, does.
@@ -91,6 +88,8 @@ class LearningDatabase:
             timeout_seconds: how long a call may take before it is interrupted.
             memory_limit: how much memory DuckDB may use, such as `1GB`.
             threads: how many threads DuckDB may use, all queries together.
+            max_rows: how many rows a result of `query` may have.
+            max_bytes: how much memory it may take, about; as rows, as an Arrow table or a frame.
             embedding_model: what turns a task's description into a vector: a directory, a name on
                 the hub, or a model of the host's own; default as for `orb-learning embed`. It is
                 loaded by the first search.
@@ -100,6 +99,8 @@ class LearningDatabase:
         """
         checked_count("pool_size", pool_size, MAX_THREADS, least=1)
         checked_count("threads", threads, MAX_THREADS, least=1)
+        checked_count("max_rows", max_rows, MAX_CAP, least=1)
+        checked_count("max_bytes", max_bytes, MAX_CAP, least=1)
         if not (isinstance(timeout_seconds, int | float) and timeout_seconds > 0):
             raise InvalidQueryError("timeout_seconds: expected a number of seconds above 0")
         if not (
@@ -113,7 +114,7 @@ class LearningDatabase:
         self.home = Home.locate(home)
         self._publications = Publications(self.home, threads=threads, memory_limit=memory_limit)
         self._runner = Runner(pool_size, timeout_seconds)
-        self._timeout_seconds = timeout_seconds
+        self._cap = Cap(max_rows, max_bytes)
         self._telemetry: Telemetry | None = None
         self._refresher: Refresher | None = None
         self._refreshing = threading.Lock()
@@ -200,10 +201,9 @@ class LearningDatabase:
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> Execution | None:
             # Executions lie in the order of time, and tasks in that of their ids: the task tells
             # when to look. The id of a later attempt is not a task's, and is looked for everywhere.
-            execute(
-                cursor,
+            cursor.execute(
                 "select first_routed_at, last_routed_at from learning.tasks"
-                f" where task_id = '{wanted}'",
+                f" where task_id = '{wanted}'"
             )
             # Of everything one column first, then the rest of one row.
             row = f"select rowid from learning.executions where task_id = '{wanted}'"
@@ -342,17 +342,25 @@ class LearningDatabase:
 
         Raises:
             InvalidQueryError: DuckDB refuses it; the message is DuckDB's own.
+            ResultTooLargeError: the result is larger than `max_rows` or `max_bytes`.
             QueryTimeoutError: it took longer than the time limit. A single function call, such as
                 one that makes a list of a billion numbers, is not interrupted before it returns.
         """
 
         def run(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
-            refuse_unless_read_only(sql)  # here, for a long text keeps an event loop waiting
-            cursor.execute("use learning")
-            execute(cursor, sql, params)
+            text = read_only(cursor, sql)  # here, for a long text keeps an event loop waiting
+
+            def answer(cursor: duckdb.DuckDBPyConnection, read: Reader[T]) -> T:
+                cursor.execute("use learning.main")
+                execute(cursor, text, params)
+                return read(cursor, self._cap)
+
+            def again(read: Reader[T]) -> T:
+                return self._runner.run_here(opened, lambda _, cursor: answer(cursor, read))
+
+            rows = answer(cursor, fetch)
             columns = tuple(column[0] for column in cursor.description or ())
-            again = _Rerun(opened.cursor(), sql, params, self._timeout_seconds)
-            return QueryResult(columns, fetch(cursor), opened.publication.id, again)
+            return QueryResult(columns, rows, opened.publication.id, again)
 
         return await self._runner.run(self._publications.current, run)
 
@@ -392,36 +400,12 @@ class LearningDatabase:
             return model
 
 
-@dataclass(frozen=True, slots=True)
-class _Rerun:
-    """Runs a query once more, on the publication that it ran on before."""
-
-    cursor: duckdb.DuckDBPyConnection
-    sql: str
-    params: Parameters
-    timeout_seconds: float
-
-    def __call__(self, form: str) -> Any:
-        import duckdb
-
-        timer = threading.Timer(self.timeout_seconds, self.cursor.interrupt)
-        timer.start()
-        try:
-            self.cursor.execute("use learning")
-            execute(self.cursor, self.sql, self.params)
-            return getattr(self.cursor, form)()
-        except duckdb.InterruptException as error:
-            raise too_long(self.timeout_seconds) from error
-        finally:
-            timer.cancel()
-
-
 def _select(kind: type[Row], table: str, condition: str) -> str:
     return f"select {', '.join(kind.model_fields)} from learning.{table} where {condition}"
 
 
 def _fetch(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:
-    execute(cursor, sql)
+    cursor.execute(sql)
     names = [column[0] for column in cursor.description or ()]
     found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return _validator(kind).validate_python(found)

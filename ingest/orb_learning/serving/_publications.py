@@ -22,13 +22,18 @@ CLOSED = "this LearningDatabase is closed; make another"
 _TRIES = 5
 
 
-@dataclass(frozen=True)
+@dataclass
 class OpenPublication:
-    """One publication; a cursor of it reads nothing else, however long it lives."""
+    """One publication; a cursor of it reads nothing else, however long it lives.
+
+    Attributes:
+        is_broken: DuckDB failed within itself, and may refuse everybody from then on.
+    """
 
     publication: Publication
     folder: Path
     connection: duckdb.DuckDBPyConnection
+    is_broken: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -76,7 +81,7 @@ class Publications:
             if self._is_closed:
                 raise InvalidQueryError(CLOSED)
             opened = self._open
-            if opened is None or opened.publication.id != self._identity():
+            if opened is None or opened.is_broken or opened.publication.id != self._identity():
                 # The one before is not closed, which would close the cursors that are still read;
                 # it goes with the last of them.
                 self._open = opened = self._open_current()

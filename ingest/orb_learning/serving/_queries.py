@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import importlib
-import json
-import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orb_learning.errors import InvalidQueryError, QueryTimeoutError
+from orb_learning.serving._guard import refuse_deep
 from orb_learning.serving._publications import CLOSED
 
 if TYPE_CHECKING:
     import duckdb
-    import pandas as pd
-    import pyarrow as pa
 
     from orb_learning.serving._publications import OpenPublication
 
@@ -29,42 +24,6 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 
 AGAIN_SECONDS = 0.05
 """How often a query whose time is over is interrupted, until it has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """What a query gave.
-
-    Attributes:
-        columns: the names of the columns.
-        rows: the rows, a tuple each.
-        publication_id: the publication that was read.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    publication_id: str
-    _again: Callable[[str], Any] = field(repr=False, compare=False)
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return each row as a dict."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-
-    def to_arrow(self) -> pa.Table:
-        """Return an Arrow table: the query is run again, on the same publication.
-
-        Raises:
-            InvalidQueryError: pyarrow is not installed.
-        """
-        return _with_library("pyarrow", lambda: self._again("to_arrow_table"))
-
-    def to_df(self) -> pd.DataFrame:
-        """Return a pandas data frame: the query is run again, on the same publication.
-
-        Raises:
-            InvalidQueryError: pandas is not installed.
-        """
-        return _with_library("pandas", lambda: self._again("df"))
 
 
 class Runner:
@@ -99,7 +58,7 @@ class Runner:
             # An interrupt only stops the statement that runs just then, and there may be more.
             while not running.done():
                 if submitted.cancel():  # it still waits for a thread
-                    raise too_long(self._timeout)
+                    raise _too_long(self._timeout)
                 call.stop()
                 await asyncio.wait([running], timeout=AGAIN_SECONDS)
         except asyncio.CancelledError:
@@ -107,6 +66,20 @@ class Runner:
             call.stop()
             raise
         return await running
+
+    def run_here(
+        self,
+        opened: OpenPublication,
+        work: Callable[[OpenPublication, duckdb.DuckDBPyConnection], T],
+    ) -> T:
+        """Run something in the thread that calls, with the same time limit."""
+        call = _Call(lambda: opened, work, self._timeout)
+        timer = threading.Timer(self._timeout, call.stop_until_it_ends)
+        timer.start()
+        try:
+            return call()
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Take no further calls; those that run are finished, those that wait are refused."""
@@ -133,166 +106,56 @@ class _Call(Generic[T]):
         opened = self._publication()
         with self._lock:
             if self._is_stopped:
-                raise too_long(self._timeout)
+                raise _too_long(self._timeout)
             cursor = self._cursor = opened.cursor()
         try:
             done = self._work(opened, cursor)
             if self._is_stopped:
-                raise too_long(self._timeout)
+                raise _too_long(self._timeout)
             return done
-        except duckdb.InterruptException as error:
-            raise too_long(self._timeout) from error
+        except Exception as error:
+            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+                opened.is_broken = True
+            if self._is_stopped:  # whatever a statement says that was interrupted
+                raise _too_long(self._timeout) from error
+            if isinstance(error, duckdb.Error):
+                raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
+            raise
         finally:
             with self._lock:
                 self._cursor = None
             cursor.close()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """Interrupt what runs just then; return whether anything did."""
         with self._lock:
             self._is_stopped = True
-            if self._cursor is not None:
-                self._cursor.interrupt()
+            if self._cursor is None:
+                return False
+            self._cursor.interrupt()
+            return True
+
+    def stop_until_it_ends(self) -> None:
+        while self.stop():
+            time.sleep(AGAIN_SECONDS)
 
 
-def too_long(timeout_seconds: float) -> QueryTimeoutError:
+def _too_long(timeout_seconds: float) -> QueryTimeoutError:
     """Return the error of a query whose time is over."""
     return QueryTimeoutError(
         f"the query took longer than {timeout_seconds:g} s; narrow it, or raise timeout_seconds"
     )
 
 
-def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters = None) -> None:
-    """Run a query.
+def execute(cursor: duckdb.DuckDBPyConnection, sql: str, params: Parameters) -> None:
+    """Run a query with values bound to it.
 
     Raises:
-        InvalidQueryError: DuckDB refuses it, or a value that is bound to it.
-        duckdb.InterruptException: it was interrupted.
+        InvalidQueryError: a value is none of SQL.
+        duckdb.Error: DuckDB refuses the query, or it was interrupted.
     """
-    import duckdb
-
-    if params is not None:
-        _refuse_deep(params)
+    refuse_deep(params)
     try:
         cursor.execute(sql, params)
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error as error:
-        raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
     except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise InvalidQueryError(f"a parameter is no value of SQL: {error}") from error
-
-
-_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
-_EXPLAIN = re.compile(
-    rf"{_GAP}explain\b{_GAP}(?:analyze\b{_GAP})?(?:\({_GAP}(?:analyze|format)\b[^)]*\))?",
-    re.I | re.S,
-)
-
-FUNCTIONS = {
-    "generate_series", "icu_calendar_names", "json_each", "json_tree", "pg_timezone_names",
-    "pragma_database_size", "pragma_show", "pragma_storage_info", "pragma_table_info",
-    "pragma_version", "range", "repeat", "repeat_row", "summary", "unnest",
-}  # fmt: skip
-"""What may stand where a table does, beside `duckdb_tables()` and its like.
-
-Others read files, which is refused anyway, or change settings of all callers, such as
-`enable_logging`, or run what a text says, or read memory at an address.
-"""
-
-MAX_NESTING = 64
-"""How deep lists and structs may be nested that are bound to a query."""
-
-
-def refuse_unless_read_only(sql: object) -> None:
-    """Refuse what is not one query.
-
-    The file is read-only anyway; this keeps callers from leaving tables in memory.
-
-    Raises:
-        InvalidQueryError: it is no query, or more than one statement.
-    """
-    import duckdb
-
-    if not isinstance(sql, str):
-        raise InvalidQueryError(f"sql: expected a text, not {type(sql).__name__}")
-    try:
-        statements = _parser().cursor().extract_statements(sql)
-    except duckdb.Error as error:
-        raise InvalidQueryError(str(error).partition("\n\n")[0]) from error
-    except TypeError:
-        raise InvalidQueryError("sql: the text has half a character in it") from None
-    kinds = [statement.type for statement in statements]
-    explained = _EXPLAIN.match(sql)
-    if kinds == [duckdb.StatementType.EXPLAIN] and explained:
-        refuse_unless_read_only(sql[explained.end() :])
-    elif kinds != [duckdb.StatementType.SELECT]:
-        named = ", ".join(str(kind).rpartition(".")[2] for kind in kinds) or "nothing"
-        raise InvalidQueryError(f"expected one SELECT, not {named}: the copy is read-only")
-    else:
-        for name in _table_functions(sql):
-            if name not in FUNCTIONS and not name.startswith("duckdb_"):
-                raise InvalidQueryError(f"{name}() is not among the functions that may be a table")
-
-
-def _table_functions(sql: str) -> set[str]:
-    """Return the names of the functions that one SELECT reads like tables, wherever it does."""
-    ((text,),) = _parser().cursor().execute("select json_serialize_sql(?)", [sql]).fetchall()
-    try:
-        left = [json.loads(text)["statements"]]
-    except (RecursionError, KeyError):  # or DuckDB says an error in its place
-        raise InvalidQueryError("sql: it is nested too deep to be looked at") from None
-    found = set()
-    while left:
-        node = left.pop()
-        if isinstance(node, list):
-            left.extend(node)
-        elif isinstance(node, dict):
-            if node.get("type") == "TABLE_FUNCTION":
-                found.add(str(node["function"].get("function_name", "")).lower())
-            left.extend(node.values())
-    return found
-
-
-def fetch(cursor: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    """Return the rows of the query that a cursor has run.
-
-    Raises:
-        InvalidQueryError: Python has no such value.
-        duckdb.InterruptException: it was interrupted.
-    """
-    try:
-        return cursor.fetchall()
-    except (OverflowError, ValueError) as error:
-        raise InvalidQueryError(f"a value that Python cannot hold: {error}") from error
-
-
-def _refuse_deep(params: object) -> None:
-    """Refuse parameters that DuckDB would follow until the process dies."""
-    level: list[Any] = [params]
-    for _ in range(MAX_NESTING):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, list | tuple | dict)
-            for inner in (value.values() if isinstance(value, dict) else value)
-            if isinstance(inner, list | tuple | dict)
-        ]
-        if not level:
-            return
-    raise InvalidQueryError(f"a parameter is nested deeper than {MAX_NESTING}")
-
-
-@functools.cache
-def _parser() -> duckdb.DuckDBPyConnection:
-    """Return what takes SQL apart: to parse IMPORT DATABASE means to open its files."""
-    import duckdb
-
-    return duckdb.connect(config={"enable_external_access": "false"})
-
-
-def _with_library(name: str, make: Callable[[], T]) -> T:
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        raise InvalidQueryError(f"{name} is not installed; run: pip install {name}") from error
-    return make()

@@ -29,6 +29,7 @@ from orb_learning.refresh import Refresher
 from orb_learning.serving import LearningDatabase
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
+from orb_learning.serving._results import fetch
 from publishing import publish
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -456,20 +457,22 @@ def test_a_result_can_be_read_again_after_newer_publications(press):
         for _ in range(5):
             press.publish()
         await db.query("select 1")
-        assert result._again("fetchall") == [(1,)]
+        assert result._again(fetch) == [(1,)]
 
     ask(press.home, read)
 
 
 def test_a_result_that_is_read_again_keeps_the_time_limit(press):
     sql = "select count(*) from range($rows) a, range($rows) b, range($rows) c"
+    params = {"rows": 2}
 
     async def read(db: LearningDatabase) -> None:
-        result = await db.query(sql, {"rows": 2})
-        endless = replace(result._again, params={"rows": 10**7})
+        result = await db.query(sql, params)
+        params["rows"] = 10**7
         with pytest.raises(QueryTimeoutError, match=r"longer than 0\.2 s"):
-            endless("fetchall")
-        assert result._again("fetchall") == [(8,)]
+            result._again(fetch)
+        params["rows"] = 2
+        assert result._again(fetch) == [(8,)]
 
     ask(press.home, read, timeout_seconds=0.2)
 
@@ -527,7 +530,9 @@ def test_other_code_of_the_process_may_have_the_file_open(refreshed):
     ask(refreshed, read)
 
 
-@pytest.mark.parametrize("name", ["pool_size", "threads", "timeout_seconds"])
+@pytest.mark.parametrize(
+    "name", ["pool_size", "threads", "timeout_seconds", "max_rows", "max_bytes"]
+)
 @pytest.mark.parametrize("size", [0, -1, "4", None, float("nan")])
 def test_sizes_of_nothing_are_refused(tmp_path, name, size):
     with pytest.raises(InvalidQueryError, match=f"{name}: expected a .*number"):
