@@ -212,7 +212,9 @@ class LearningDatabase:
                 for first, last in cursor.fetchall()
             ]
             for condition in (*conditions, f"rowid in ({row})"):
-                found = _fetch(cursor, Execution, _select(Execution, "executions", condition))
+                found = _fetch(
+                    cursor, Execution, _select(opened, Execution, "executions", condition)
+                )
                 if found:
                     return found[0]
             return None
@@ -327,7 +329,7 @@ class LearningDatabase:
             nearest = similarity.nearest(
                 cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
             )
-            sql = executions_sql(Execution.model_fields, nearest, since, count)
+            sql = executions_sql(opened.columns_of(Execution, "executions"), nearest, since, count)
             return _fetch(cursor, SimilarExecution, sql)
 
         return await self._runner.run(self._publications.current, search)
@@ -380,7 +382,7 @@ class LearningDatabase:
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
             since = "" if days is None else first_day(opened.publication, days)
             dated = f" and date >= date '{since}'" if since else ""
-            return _fetch(cursor, kind, _select(kind, table, f"{condition}{dated} {rest}"))
+            return _fetch(cursor, kind, _select(opened, kind, table, f"{condition}{dated} {rest}"))
 
         return await self._runner.run(self._publications.current, fetch)
 
@@ -416,8 +418,9 @@ class _Rerun:
             timer.cancel()
 
 
-def _select(kind: type[Row], table: str, condition: str) -> str:
-    return f"select {', '.join(kind.model_fields)} from learning.{table} where {condition}"
+def _select(opened: OpenPublication, kind: type[Row], table: str, condition: str) -> str:
+    columns = ", ".join(opened.columns_of(kind, table))
+    return f"select {columns} from learning.{table} where {condition}"
 
 
 def _fetch(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:
