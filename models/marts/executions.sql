@@ -42,20 +42,22 @@ loads as (
 measured as (
 
     select
-        *,
+        attempts.*,
+        loads.loaded_at,
         coalesce(
-            duration_seconds, greatest({{ seconds_between('started_at', 'ended_at') }}, 0), 0
+            attempts.duration_seconds,
+            greatest({{ seconds_between('attempts.started_at', 'attempts.ended_at') }}, 0),
+            0
         ) as known_duration
     from attempts
+    inner join loads on attempts.load_id = loads.load_id
 
 ),
 
 described as (
 
     select
-        {{ attempt_task_id('task_id', 'attempt') }} as execution_id,
-        case when attempt > 1 then task_id end as parent_task_id,
-        attempt,
+        {{ attempt_task_id('task_id', 'attempt') }} as task_id,
         coalesce(
             routed_at, decided_at, started_at, {{ seconds_before('ended_at', 'known_duration') }}
         ) as timestamp,
@@ -74,11 +76,6 @@ described as (
         quality_score,
         coalesce(cost_estimate, 0) as cost_estimate,
         coalesce(actual_cost, cost_estimate, 0) as actual_cost,
-        case
-            when actual_cost is not null then 'reported'
-            when cost_estimate is not null then 'estimate'
-            else 'unknown'
-        end as cost_source,
         error_type,
         error_message,
         user_accepted,
@@ -87,9 +84,17 @@ described as (
         cpu_time_seconds,
         solution_summary,
         coalesce(metadata, cast('{}' as json)) as metadata,
+        loaded_at as uploaded_at,
+        case
+            when actual_cost is not null then 'reported'
+            when cost_estimate is not null then 'estimate'
+            else 'unknown'
+        end as cost_source,
         policy_version,
         propensity,
         candidates,
+        case when attempt > 1 then task_id end as parent_task_id,
+        attempt,
         load_id
     from measured
 
@@ -98,43 +103,10 @@ described as (
 final as (
 
     select
-        cast(described.execution_id as uuid) as task_id,
-        cast(described.timestamp as timestamp) as timestamp,
-        described.task_type,
-        described.task_description,
-        described.repo,
-        described.file_count,
-        described.estimated_tokens,
-        described.model_tier,
-        described.pool_type,
-        described.swarm_topology,
-        cast(described.routing_confidence as double) as routing_confidence,
-        described.complexity_score,
-        described.success,
-        cast(described.duration_seconds as double) as duration_seconds,
-        described.quality_score,
-        cast(described.cost_estimate as double) as cost_estimate,
-        cast(described.actual_cost as double) as actual_cost,
-        described.error_type,
-        described.error_message,
-        described.user_accepted,
-        described.user_rating,
-        described.peak_memory_mb,
-        described.cpu_time_seconds,
-        described.solution_summary,
-        described.metadata,
-        loads.loaded_at as uploaded_at,
-        described.cost_source,
-        described.policy_version,
-        described.propensity,
-        described.candidates,
-        described.parent_task_id,
-        described.attempt,
+        described.*,
         {{ content_hash('described') }} as content_hash,
-        described.load_id,
         cast(described.timestamp as date) as date
     from described
-    inner join loads on described.load_id = loads.load_id
     where {{ is_retained('described.timestamp') }}
 
 )
