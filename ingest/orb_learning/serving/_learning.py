@@ -6,10 +6,8 @@ import asyncio
 import os
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
-
-from pydantic import TypeAdapter
 
 from orb_learning._types import task_uuid
 from orb_learning.embeddings import checked_question, load_model, locate_model
@@ -43,6 +41,7 @@ from orb_learning.serving._rows import (
     SimilarExecution,
     SolutionPattern,
     TierPerformance,
+    fetch_typed,
 )
 from orb_learning.serving._similarity import executions_sql
 
@@ -212,7 +211,9 @@ class LearningDatabase:
                 for first, last in cursor.fetchall()
             ]
             for condition in (*conditions, f"rowid in ({row})"):
-                found = _fetch(cursor, Execution, _select(Execution, "executions", condition))
+                found = fetch_typed(
+                    cursor, Execution, opened.select(Execution, "executions", condition)
+                )
                 if found:
                     return found[0]
             return None
@@ -254,8 +255,7 @@ class LearningDatabase:
         least = checked_count("min_usage", min_usage, MAX_LIMIT)
         most = checked_count("limit", limit, MAX_LIMIT)
         return await self._rows(
-            SolutionPattern,
-            PATTERNS.name,
+            PATTERNS,
             f"{of_repo(repo)} and usage_count >= {least}",
             f"order by {PATTERNS.order} limit {most}",
         )
@@ -327,8 +327,8 @@ class LearningDatabase:
             nearest = similarity.nearest(
                 cursor, vector, repo=repo, since=since, limit=count, threshold=threshold
             )
-            sql = executions_sql(Execution.model_fields, nearest, since, count)
-            return _fetch(cursor, SimilarExecution, sql)
+            sql = executions_sql(opened.columns_of(Execution, "executions"), nearest, since, count)
+            return fetch_typed(cursor, SimilarExecution, sql)
 
         return await self._runner.run(self._publications.current, search)
 
@@ -367,18 +367,13 @@ class LearningDatabase:
     async def _of_mart(
         self, mart: Mart[R], repo: str | None, days_back: int, order: str | None = None
     ) -> list[R]:
-        return await self._rows(
-            mart.row,
-            mart.name,
-            of_repo(repo),
-            f"order by {order or mart.order}",
-            days=checked_count("days_back", days_back, MAX_DAYS),
-        )
+        days = checked_count("days_back", days_back, MAX_DAYS)
+        return await self._rows(mart, of_repo(repo), f"order by {order or mart.order}", days=days)
 
     async def _rows(
-        self, kind: type[R], table: str, condition: str, rest: str = "", *, days: int | None = None
+        self, mart: Mart[R], condition: str, rest: str, *, days: int | None = None
     ) -> list[R]:
-        """Return the rows of a table that meet a condition.
+        """Return the rows of a mart that meet a condition.
 
         Values stand in the SQL as literals: with one parameter or more, DuckDB's Python client
         plans a query twice, and looks for pandas at each value, which doubles the time of a small
@@ -388,7 +383,8 @@ class LearningDatabase:
         def fetch(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> list[R]:
             since = "" if days is None else first_day(opened.publication, days)
             dated = f" and date >= date '{since}'" if since else ""
-            return _fetch(cursor, kind, _select(kind, table, f"{condition}{dated} {rest}"))
+            where = f"{condition}{dated} {rest}"
+            return fetch_typed(cursor, mart.row, opened.select(mart.row, mart.name, where))
 
         return await self._runner.run(self._publications.current, fetch)
 
@@ -398,23 +394,3 @@ class LearningDatabase:
             if model is None or isinstance(model, str | os.PathLike):
                 self._embedding_model = model = load_model(locate_model(model))
             return model
-
-
-def _select(kind: type[Row], table: str, condition: str) -> str:
-    return f"select {', '.join(kind.model_fields)} from learning.{table} where {condition}"
-
-
-def _fetch(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:
-    cursor.execute(sql)
-    names = [column[0] for column in cursor.description or ()]
-    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return _validator(kind).validate_python(found)
-
-
-_validators: dict[type[Row], TypeAdapter[Any]] = {}
-
-
-def _validator(kind: type[R]) -> TypeAdapter[list[R]]:
-    if kind not in _validators:
-        _validators[kind] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time
-    return _validators[kind]

@@ -12,6 +12,7 @@ from orb_learning._database import explained, literal
 from orb_learning.errors import InvalidQueryError
 from orb_learning.home import Home
 from orb_learning.publication import DATABASE, Publication, current
+from orb_learning.serving._rows import Row
 from orb_learning.serving._similarity import Similarity
 
 if TYPE_CHECKING:
@@ -39,6 +40,28 @@ class OpenPublication:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a cursor of its own for one query; the tables are those of `learning`."""
         return self.connection.cursor()
+
+    def columns_of(self, kind: type[Row], table: str) -> list[str]:
+        """Return a row's columns, but those that this publication's older release did not have."""
+        return [
+            name
+            for name, field in kind.model_fields.items()
+            if field.is_required() or (table, name) in self._columns
+        ]
+
+    def select(self, kind: type[Row], table: str, condition: str) -> str:
+        """Return the SQL for the rows of a table that meet a condition."""
+        columns = ", ".join(self.columns_of(kind, table))
+        return f"select {columns} from learning.{table} where {condition}"
+
+    @cached_property
+    def _columns(self) -> set[tuple[str, str]]:
+        with self.cursor() as cursor:
+            found = cursor.execute(
+                "select table_name, column_name from duckdb_columns()"
+                " where database_name = 'learning'"
+            )
+            return set(found.fetchall())
 
     def similarity(self) -> Similarity:
         """Return what searches this publication's vectors; made by the first call."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Json
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Json, TypeAdapter
+
+if TYPE_CHECKING:
+    import duckdb
+
+R = TypeVar("R", bound="Row")
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -159,3 +164,17 @@ class SimilarExecution(Execution):
     """
 
     similarity: float
+
+
+_validators: dict[type[Row], TypeAdapter[Any]] = {}
+
+
+def fetch_typed(cursor: duckdb.DuckDBPyConnection, kind: type[R], sql: str) -> list[R]:
+    """Run a query and return its rows, typed."""
+    cursor.execute(sql)
+    names = [column[0] for column in cursor.description or ()]
+    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    if kind not in _validators:
+        _validators[kind] = TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time
+    validated: list[R] = _validators[kind].validate_python(found)
+    return validated

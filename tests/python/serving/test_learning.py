@@ -26,10 +26,11 @@ from orb_learning.errors import (
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication
 from orb_learning.refresh import Refresher
-from orb_learning.serving import LearningDatabase
+from orb_learning.serving import LearningDatabase, _learning
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
 from orb_learning.serving._results import fetch
+from orb_learning.serving._rows import Execution
 from publishing import publish
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -158,6 +159,15 @@ def test_one_execution_is_read_whole(refreshed):
     assert found.timestamp == NOW
     assert found.uploaded_at.tzinfo is UTC
     assert ask(refreshed, lambda db: db.get_execution("ticket-7")) is None
+
+
+def test_what_an_older_release_did_not_publish_is_null(refreshed, monkeypatch):
+    class LaterExecution(Execution):
+        colour: str | None = None
+
+    monkeypatch.setattr(_learning, "Execution", LaterExecution)
+    found = ask(refreshed, lambda db: db.get_execution(TASK))
+    assert (found.task_id, found.colour) == (TASK, None)
 
 
 def test_days_back_counts_from_the_publications_as_of(refreshed):

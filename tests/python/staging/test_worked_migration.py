@@ -85,11 +85,6 @@ PATCHES = [
         f"        solution_summary,\n        {FIELD},\n        coalesce(metadata",
     ),
     (
-        "models/marts/executions.sql",
-        "        described.solution_summary,\n",
-        f"        described.solution_summary,\n        described.{FIELD},\n",
-    ),
-    (
         "models/marts/_marts__models.yml",
         "  - name: pending_executions\n",
         f"{DECLARED}  - name: pending_executions\n",
