@@ -9,7 +9,8 @@
         'error_type': 'varchar', 'error_message': 'varchar', 'user_accepted': 'boolean',
         'user_rating': 'integer', 'peak_memory_mb': 'double', 'cpu_time_seconds': 'double',
         'solution_summary': 'varchar', 'policy_version': 'varchar', 'propensity': 'double',
-        'candidates': 'json', 'metadata': 'json', 'routed_at': 'timestamp',
+        'candidates': 'json', 'task_group': 'varchar', 'metadata': 'json',
+        'routed_at': 'timestamp',
     }) }}
 {% endmacro %}
 
@@ -21,7 +22,7 @@
     {%- set routing = [
         'task_type', 'task_description', 'repo', 'file_count', 'estimated_tokens', 'model_tier',
         'pool_type', 'swarm_topology', 'routing_confidence', 'complexity_score', 'cost_estimate',
-        'policy_version', 'propensity', 'candidates', 'metadata',
+        'policy_version', 'propensity', 'candidates', 'task_group', 'metadata',
     ] -%}
     {%- set outcome = [
         'success', 'duration_seconds', 'quality_score', 'cost_estimate', 'actual_cost',

@@ -168,6 +168,8 @@ class RoutingFields(SharedFields):
         policy_version: which routing policy decided.
         propensity: probability, in (0, 1], with which the policy made this choice.
         candidates: tier to probability, over all tiers the policy could have chosen; sums to 1.
+        task_group: the host's name of a problem that several independent runs tried, as in a
+            benchmark or a shadow run.
     """
 
     task_type: Text
@@ -184,6 +186,7 @@ class RoutingFields(SharedFields):
     policy_version: OptionalText = None
     propensity: Propensity | None = None
     candidates: Candidates | None = None
+    task_group: OptionalText = None
 
 
 class ExecutionFields(RoutingFields, OutcomeFields):

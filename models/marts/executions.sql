@@ -93,6 +93,7 @@ described as (
         policy_version,
         propensity,
         candidates,
+        task_group,
         case when attempt > 1 then task_id end as parent_task_id,
         attempt,
         load_id

@@ -19,6 +19,7 @@ select
     policy_version,
     propensity,
     candidates,
+    task_group,
     metadata,
     event_hash,
     load_id

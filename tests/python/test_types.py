@@ -109,7 +109,7 @@ NULLABLE_OUTCOME = {
     "solution_summary",
 }
 NULLABLE_COST = {"duration_seconds", "cost_estimate", "actual_cost"}
-NULLABLE_POLICY = {"policy_version", "propensity", "candidates"}
+NULLABLE_POLICY = {"policy_version", "propensity", "candidates", "task_group"}
 NULLABLE_POOL = {"pool_id", "pool_type", "swarm_topology"}
 
 NULLABLE: dict[type[BaseModel], set[str]] = {
@@ -212,7 +212,7 @@ BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("task_type", "task_description", "repo", "model_tier", "pool_type"), TEXT),
     **dict.fromkeys(("feedback_type", "task_context", "adjustment_reason", "claimed_type"), TEXT),
     **dict.fromkeys(("swarm_topology", "error_message", "policy_version"), OPTIONAL_TEXT),
-    **dict.fromkeys(("comment", "user_id"), OPTIONAL_TEXT),
+    **dict.fromkeys(("task_group", "comment", "user_id"), OPTIONAL_TEXT),
     "schema_version": ([1], [0, -1, 2, 1.5, *NO_NUMBER]),
     "attempt": integers(1, MAX_INT),
     "propensity": ([math.ulp(0), 1], [0, -1, math.nextafter(1, 2), *NO_NUMBER]),

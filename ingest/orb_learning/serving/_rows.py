@@ -150,6 +150,7 @@ class Execution(Row):
     policy_version: str | None
     propensity: float | None
     candidates: Json[dict[str, float]] | None
+    task_group: str | None = None
     parent_task_id: UUID | None
     attempt: int
     content_hash: str

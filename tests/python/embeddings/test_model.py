@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orb_learning.embeddings import _model, _openvino, load_model, locate_model
+from orb_learning.embeddings import (
+    _model,
+    _openvino,
+    _reference,
+    _source,
+    load_model,
+    locate_model,
+)
 from orb_learning.embeddings._openvino import OpenVino, load_openvino
 from orb_learning.embeddings._reference import Reference
 from orb_learning.embeddings._source import MODEL_VARIABLE, ModelSource
@@ -64,12 +71,15 @@ def test_a_directory_without_a_model_is_said_so(tmp_path):
 
 def without(monkeypatch, *missing):
     real = _model.find_spec
-    monkeypatch.setattr(_model, "find_spec", lambda name: None if name in missing else real(name))
+    for module in (_model, _reference, _source):
+        monkeypatch.setattr(
+            module, "find_spec", lambda name: None if name in missing else real(name)
+        )
 
 
 def test_what_is_not_installed_is_said_with_the_command_that_installs_it(monkeypatch):
     source = locate_model()
-    without(monkeypatch, "sentence_transformers", "openvino", _model._PACKAGED)
+    without(monkeypatch, "sentence_transformers", "openvino", _source._PACKAGED)
     with pytest.raises(EmbeddingError, match=r"pip install 'orb-learning\[embeddings\]'"):
         locate_model()
     with pytest.raises(EmbeddingError, match=r"pip install 'orb-learning\[embeddings\]'"):

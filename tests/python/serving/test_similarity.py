@@ -254,10 +254,10 @@ def test_vectors_of_another_model_are_not_compared(searchable):
 
 
 def test_without_a_model_the_error_says_what_to_install(searchable, monkeypatch):
-    from orb_learning.embeddings import _model
+    from orb_learning.embeddings import _source
 
-    monkeypatch.delenv(_model.MODEL_VARIABLE, raising=False)
-    monkeypatch.setattr(_model, "find_spec", lambda name: None)
+    monkeypatch.delenv(_source.MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr(_source, "find_spec", lambda name: None)
 
     async def search(db: LearningDatabase) -> None:
         with pytest.raises(EmbeddingError, match="pip install"):
