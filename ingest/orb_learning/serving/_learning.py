@@ -351,7 +351,9 @@ class LearningDatabase:
             text = read_only(cursor, sql)  # here, for a long text keeps an event loop waiting
 
             def answer(cursor: duckdb.DuckDBPyConnection, read: Reader[T]) -> T:
-                cursor.execute("use learning.main")
+                # A result waits in this buffer, where texts count for nothing: of wide rows it held
+                # gigabytes before the first was measured.
+                cursor.execute("use learning.main; set streaming_buffer_size = '1B'")
                 execute(cursor, text, params)
                 return read(cursor, self._cap)
 

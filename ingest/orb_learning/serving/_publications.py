@@ -159,6 +159,7 @@ class Publications:
             connection.execute(f"attach {literal(path)} as learning (read_only)")
             connection.execute("set global TimeZone = 'UTC'")
             connection.execute("set global temp_directory = ''")
+            connection.execute("set allowed_configs = ['streaming_buffer_size']")
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
         except Exception:

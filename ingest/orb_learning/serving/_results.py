@@ -31,6 +31,9 @@ Four of the largest at the same time take twice what DuckDB itself may by defaul
 VECTOR_ROWS = 2_048
 """Rows that are taken at a time, then measured, at most: so many DuckDB makes at a time."""
 
+LARGE_BYTES = 8_000_000
+"""What so many rows take for no more of them to be taken at a time."""
+
 VALUE_BYTES = 40
 """What a number or a time takes in Python with its place in a row; texts and lists take more."""
 Reader = Callable[["duckdb.DuckDBPyConnection", "Cap"], T]
@@ -123,19 +126,22 @@ def fetch(cursor: duckdb.DuckDBPyConnection, cap: Cap) -> list[Row]:
     texts = [itemgetter(place) for place, kind in enumerate(kinds) if kind in _TEXTS]
     growing = [itemgetter(place) for place, kind in enumerate(kinds) if kind in _GROWING]
 
+    count = 64
+
+    def batches() -> Iterator[list[Row]]:
+        while batch := cursor.fetchmany(count):
+            yield batch
+
     def size(batch: list[Row]) -> int:
+        nonlocal count
         size = VALUE_BYTES * len(kinds) * len(batch)
         for text in texts:  # all in one: to measure each takes four times as long
             size += getsizeof("".join(filter(None, map(text, batch))))
         for value in growing:
             size += _size(list(map(value, batch)))
+        if size < LARGE_BYTES:
+            count = min(2 * count, VECTOR_ROWS)
         return size
-
-    def batches() -> Iterator[list[Row]]:
-        count = 64
-        while batch := cursor.fetchmany(count):
-            yield batch
-            count = min(2 * count, VECTOR_ROWS)  # of large rows no more than were measured before
 
     rows: list[Row] = []
     try:
