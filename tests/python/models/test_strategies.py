@@ -117,7 +117,7 @@ def test_a_day_whose_only_execution_moves_away_is_in_no_mart(
         [
             ExecutionRecorded(
                 task_id=UUID(int=2), timestamp=at(10), task_type="fix", repo="acme/api",
-                task_description="", model_tier="small", pool_type="solo",
+                task_description="moved", model_tier="small", pool_type="solo",
                 routing_confidence=0.5, success=True,
             )
         ]
