@@ -1,6 +1,7 @@
 {#-
     Tables and views that take their predecessor's place in two statements of one transaction. dbt's own build under
-    another name and rename both, for engines that cannot drop a relation and take that back.
+    another name and rename both, for engines that cannot drop a relation and take that back. Without this file and
+    `schema_changes.sql` a warm refresh took 1.14 to 1.17 times as long (20 pairs, 2 busy cores, 2026-11-29).
 -#}
 {% materialization table, adapter='duckdb' -%}
     {{ return(built_in_place('table')) }}

@@ -16,7 +16,7 @@ from orb_learning.staging import (
     LoadReport,
     _batch,
     _bulk,
-    _commit,
+    _replay,
     list_quarantine,
     load,
     replay_quarantine,
@@ -115,7 +115,7 @@ def test_what_a_hook_refused_is_built_from_what_it_was_given(home, staging, monk
     fixed = json.loads(refused.line) | {"rating": 5}
     staging_row = json.dumps(fixed).encode()
     monkeypatch.setattr(
-        "orb_learning.staging._quarantine._rows",
+        "orb_learning.staging._replay.rows_in",
         lambda *_: [type(refused)(*_fields(refused, line=staging_row))],
     )
 
@@ -169,7 +169,7 @@ def test_a_line_that_spells_a_refusal_is_no_event(home, spool, staging, monkeypa
     spool.write("a.jsonl", b"bad")
     staging.load()
     monkeypatch.setattr(
-        "orb_learning.staging._quarantine.read_event", lambda line: (refusal, refusal.to_line())
+        "orb_learning.staging._replay.read_event", lambda line: (refusal, refusal.to_line())
     )
     (said,) = replay_quarantine(home).still_invalid.values()
     assert said == "a invalid_event is loaded by no table"
@@ -195,7 +195,7 @@ def test_a_replay_that_fails_changes_nothing(home, spool, staging, pool, forgetf
     staging.load()
     forgetful()
     with monkeypatch.context() as patch:
-        patch.setattr(_commit, "faults", lambda _: ["something is off"])
+        patch.setattr(_replay, "faults", lambda _: ["something is off"])
         with pytest.raises(OrbLearningError, match="something is off; nothing was replayed"):
             replay_quarantine(home)
     assert staging.pools() == []

@@ -12,7 +12,7 @@ from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, MigrationError
 from orb_learning.home import LOCK_TIMEOUT_VARIABLE
 from orb_learning.staging import LoadReport, load, open_staging, open_staging_file
-from orb_learning.upkeep import backup, request_erasure
+from orb_learning.upkeep import backup, request_erasure, take_in
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_what_is_erased_is_in_no_file_but_the_backups_made_before(home, telemetr
     older = backup(home).path
 
     request_erasure(home, tasks=["ticket-7"])
-    load(home)
+    take_in(home)
 
     def holders(words: str) -> set[str]:
         files = [path for path in home.root.rglob("*") if path.is_file()]
