@@ -10,7 +10,7 @@
                 'tier: ' || {{ row }}.model_tier,
                 'pool: ' || {{ row }}.pool_type,
                 'topology: ' || {{ row }}.swarm_topology,
-                'success: ' || cast({{ row }}.success as varchar),
+                'success: ' || cast({{ row }}.success as string),
                 'solution: ' || {{ row }}.solution_summary
             )
         )

@@ -38,7 +38,30 @@ _TYPE_NAMES: set[str] = set()
 """Of every class of events; pydantic names them where a line of any kind is refused."""
 
 
-class Event(BaseModel):
+class Checked(BaseModel):
+    """What events and records share: they hold only what their contract allows."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        defer_build=True,  # at its first use: an import builds a dozen classes that few hosts need
+    )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return what `to_dict` wrote; the two are equal.
+
+        Raises:
+            InvalidEventError: a field is missing, unknown, or out of bounds.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidEventError(describe(error)) from error
+
+
+class Event(Checked):
     """What every event carries.
 
     Attributes:
@@ -49,13 +72,7 @@ class Event(BaseModel):
         metadata: whatever else the host knew, as JSON.
     """
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        protected_namespaces=(),
-        defer_build=True,  # at its first use: an import builds a dozen classes that few hosts need
-    )
+    model_config = ConfigDict(frozen=True)
 
     type_name: ClassVar[str]
 
@@ -89,18 +106,6 @@ class Event(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the event as a dict of JSON values, without the fields that are null."""
         return self.model_dump(mode="json", exclude_none=True)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the event that `to_dict` wrote.
-
-        Raises:
-            InvalidEventError: a field is missing, unknown, or out of bounds.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise InvalidEventError(describe(error)) from error
 
 
 class TaskEvent(Event):

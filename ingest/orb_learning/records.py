@@ -6,13 +6,13 @@ while an event or an imported row may lack either. Units and bounds are those of
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
-from orb_learning._event_fields import CONTENT_FIELDS, FIRST_FIELDS, ExecutionFields, describe
+from orb_learning._event_fields import CONTENT_FIELDS, FIRST_FIELDS, Checked, ExecutionFields
 from orb_learning._types import (
     NAMESPACE,
     Amount,
@@ -32,7 +32,6 @@ from orb_learning._types import (
     utc_now,
     with_task_uuid,
 )
-from orb_learning.errors import InvalidEventError
 from orb_learning.events import (
     ExecutionRecorded,
     Feedback,
@@ -43,32 +42,14 @@ from orb_learning.events import (
 __all__ = ["ErrorType", "ExecutionRecord", "FeedbackRecord", "QualityPolicy", "SolutionRecord"]
 
 
-class Record(BaseModel):
+class Record(Checked):
     """What every record can do."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_assignment=True,
-        protected_namespaces=(),
-        defer_build=True,
-    )
+    model_config = ConfigDict(validate_assignment=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as a dict of JSON values: ids as strings, times as ISO 8601 UTC."""
         return self.model_dump(mode="json")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the record that `to_dict` wrote; the two are equal.
-
-        Raises:
-            InvalidEventError: a field is missing, unknown, or out of bounds.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise InvalidEventError(describe(error)) from error
 
     def _event_id(self) -> UUID:
         """Return one id for one content: a record handed over twice is one event."""

@@ -14,7 +14,7 @@ with final as (
         load_id
         {%- for field, type in task_event_fields().items() -%}
         ,
-        {{ source.carried.get(field, 'cast(null as ' ~ type ~ ')') }} as {{ field }}
+        {{ source.carried.get(field, cast('null', type)) }} as {{ field }}
         {%- endfor %}
     from {{ ref(source.model) }}
     {% endfor %}

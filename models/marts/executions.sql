@@ -83,7 +83,7 @@ described as (
         peak_memory_mb,
         cpu_time_seconds,
         solution_summary,
-        coalesce(metadata, cast('{}' as json)) as metadata,
+        coalesce(metadata, {{ cast("'{}'", 'json') }}) as metadata,
         loaded_at as uploaded_at,
         case
             when actual_cost is not null then 'reported'

@@ -11,7 +11,7 @@ with attempts as (
 final as (
 
     select
-        cast({{ attempt_task_id('task_id', 'attempt') }} as uuid) as task_id,
+        {{ cast(attempt_task_id('task_id', 'attempt'), 'uuid') }} as task_id,
         case when attempt > 1 then task_id end as parent_task_id,
         attempt,
         coalesce(decided_at, started_at) as timestamp,

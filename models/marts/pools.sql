@@ -5,7 +5,7 @@ with lifecycle as (
         pool_type,
         occurred_at as created_at,
         cast(null as timestamp) as closed_at,
-        cast(null as varchar) as close_reason,
+        cast(null as string) as close_reason,
         occurred_at,
         captured_at,
         event_id,

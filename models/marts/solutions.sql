@@ -20,7 +20,7 @@ final as (
         success_rate,
         usage_count,
         repos_used_in,
-        cast(embedding as float[384]) as embedding
+        {{ cast('embedding', 'float[384]') }} as embedding
     from events
     where recency = 1
 

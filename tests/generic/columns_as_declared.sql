@@ -41,10 +41,10 @@
     with differences as (
 
         select
-            cast(null as varchar) as table_name,
-            cast(null as varchar) as column_name,
-            cast(null as varchar) as declared_type,
-            cast(null as varchar) as found_type
+            cast(null as string) as table_name,
+            cast(null as string) as column_name,
+            cast(null as string) as declared_type,
+            cast(null as string) as found_type
         {%- for name in (declared.keys() | list + found.keys() | list) | unique %}
         {%- if declared.get(name) != found.get(name) %}
         union all

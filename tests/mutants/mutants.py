@@ -197,7 +197,7 @@ MUTANTS = (
     ),
     Mutant(
         "a day that only gained what another lost looks the same",
-        "macros/engine/combined.sql",
+        "macros/engine/duckdb/dialect.sql",
         "hash({{ values | join(', ') }})",
         "hash({{ values | first }})",
         MACHINE,
@@ -268,21 +268,21 @@ MUTANTS = (
     ),
     Mutant(
         "a task with two events of one type is joined like a plain one",
-        "macros/engine/full_build.sql",
+        "macros/full_build.sql",
         "count(*) = bit_count(",
         "count(*) >= bit_count(",
         LATE,
     ),
     Mutant(
         "a full build forgets the tasks whose events lie in several parts",
-        "macros/engine/full_build.sql",
+        "macros/full_build.sql",
         "for share in range(shares)",
         "for share in range(0)",
         EQUALITY,
     ),
     Mutant(
         "a full build commits between its parts",
-        "macros/engine/full_build.sql",
+        "macros/full_build.sql",
         "        {%- do run_query(enter_part(part)) -%}\n",
         "        {%- do run_query('commit') -%}{%- do run_query('begin') -%}\n"
         "        {%- do run_query(enter_part(part)) -%}\n",
@@ -290,7 +290,7 @@ MUTANTS = (
     ),
     Mutant(
         "a table is dropped before its successor is known to be made",
-        "macros/engine/in_place.sql",
+        "macros/engine/duckdb/in_place.sql",
         "            drop {{ existing.type }} if exists {{ existing }}\n        {%- endcall %}\n",
         "            drop {{ existing.type }} if exists {{ existing }}\n        {%- endcall %}\n"
         "        {%- do adapter.commit() -%}\n",
@@ -298,7 +298,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows are put into a table whatever its columns are",
-        "macros/engine/schema_changes.sql",
+        "macros/engine/duckdb/schema_changes.sql",
         "        where built.columns != made.columns\n",
         "        where false\n",
         ("tests/python/models/test_engine.py",),

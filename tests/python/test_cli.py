@@ -29,6 +29,7 @@ from orb_learning.publication import Publication, current
 from orb_learning.refresh import RefreshReport, ScheduleState, _scheduler
 from orb_learning.refresh._state import write_state
 from orb_learning.serving import MARTS
+from orb_learning.staging import known_migrations
 from orb_learning.upkeep import _status
 from publishing import PATTERNS, POOLS, TIERS, TREND, publish_marts
 from test_importer import ROW, ROWS, write_json
@@ -93,6 +94,7 @@ def _commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 ROOT = typer.main.get_command(cli.app)
 COMMANDS = dict(_commands(ROOT))
+MIGRATIONS = [f"{known.version:04} {known.name}" for known in known_migrations()]
 
 
 def test_there_is_a_command_for_everything():
@@ -274,32 +276,39 @@ def test_a_long_home_is_shown_whole(run, tmp_path):
     assert str(deep) in shown
 
 
+def migration_lines(pattern: str, names: list[str] | None = None) -> str:
+    return "".join(pattern.format(name) + "\n" for name in names or MIGRATIONS)
+
+
 def test_migrations_go_up_and_down(run, home):
-    first = "0001 raw_events"
-    second = "0002 erasure_and_retention"
-    assert run("migrate", "status").out == f"{first}: pending\n{second}: pending\n"
+    last, before = len(MIGRATIONS), len(MIGRATIONS) - 1
+    assert run("migrate", "status").out == migration_lines("{}: pending")
     assert run("migrate", "upgrade", "--to", 0).out == "nothing to do\n"
-    assert run("migrate", "upgrade", "--plan").out == f"would apply {first}\nwould apply {second}\n"
-    assert run("migrate", "upgrade") == Ended(0, f"applied {first}\napplied {second}\n", "")
+    assert run("migrate", "upgrade", "--plan").out == migration_lines("would apply {}")
+    assert run("migrate", "upgrade") == Ended(0, migration_lines("applied {}"), "")
     assert run("migrate", "upgrade").out == "nothing to do\n"
-    assert run("migrate", "status").out == f"{first}: applied\n{second}: applied\n"
-    assert run("migrate", "downgrade", "--to", 2).out == "nothing to do\n"
-    assert run("migrate", "downgrade", "--to", 1, "--plan").out == f"would take back {second}\n"
-    backup, *done = run("migrate", "downgrade", "--to", 1).out.splitlines()
+    assert run("migrate", "status").out == migration_lines("{}: applied")
+    assert run("migrate", "downgrade", "--to", last).out == "nothing to do\n"
+    planned = run("migrate", "downgrade", "--to", before, "--plan").out
+    assert planned == f"would take back {MIGRATIONS[-1]}\n"
+    backup, *done = run("migrate", "downgrade", "--to", before).out.splitlines()
     assert backup.startswith(f"backup {home.backups}/staging-")
-    assert done == [f"took back {second}"]
-    assert run("migrate", "status").out == f"{first}: applied\n{second}: pending\n"
-    assert run("migrate", "upgrade", "--to", 9).code == 2
+    assert done == [f"took back {MIGRATIONS[-1]}"]
+    shown = run("migrate", "status").out
+    assert shown == migration_lines("{}: applied", MIGRATIONS[:-1]) + (
+        f"{MIGRATIONS[-1]}: pending\n"
+    )
+    assert run("migrate", "upgrade", "--to", last + 7).code == 2
 
 
 def test_a_reset_asks_first(run, home, monkeypatch):
     run("load")
     planned = run("migrate", "reset", "--plan").out.splitlines()
-    assert planned[0] == "would take back 0002 erasure_and_retention"
+    assert planned[0] == f"would take back {MIGRATIONS[-1]}"
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert run("migrate", "reset").code == 1
     done = run("migrate", "reset", "--yes").out.splitlines()
-    assert done[-1] == "applied 0002 erasure_and_retention"
+    assert done[-1] == f"applied {MIGRATIONS[-1]}"
 
 
 def test_a_backup_is_made_and_restored(run, home, tmp_path, monkeypatch):
@@ -438,8 +447,7 @@ def test_an_edited_migration_is_found_by_validating(run, home):
     ended = run("migrate", "validate")
     assert ended.code == 2
     assert failed(ended).startswith("migration 0001 (raw_events) was edited after it was applied; ")
-    shown = run("migrate", "status").out
-    assert shown == "0001 raw_events: changed\n0002 erasure_and_retention: changed\n"
+    assert run("migrate", "status").out == migration_lines("{}: changed")
 
 
 def test_the_log_is_for_people_or_for_programs(run, tmp_path):

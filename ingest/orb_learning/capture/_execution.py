@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
@@ -64,24 +63,14 @@ class RunningExecution:
         self._begin()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self._end(error)
 
     async def __aenter__(self) -> Self:
         self._begin()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self._end(error)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

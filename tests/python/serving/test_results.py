@@ -194,3 +194,26 @@ def test_a_frame_is_measured_chunk_by_chunk(monkeypatch):
         results._frame(cursor(9, 9, 2), Cap(19, 10**6))
     with pytest.raises(ResultTooLargeError, match="more than 20,000 bytes"):
         results._frame(cursor(9, 9, 2), Cap(20, 20_000))
+
+
+def test_rows_are_taken_in_growing_batches_until_one_is_large():
+    """So that what is measured too late stays small beside the cap."""
+
+    def taken(row: str) -> list[int]:
+        counts: list[int] = []
+        left = iter(range(8))
+
+        def fetchmany(count: int) -> list[tuple[str]]:
+            counts.append(count)
+            return [(row,)] * count if next(left, None) is not None else []
+
+        column = ("text", SimpleNamespace(id="varchar"))
+        results.fetch(SimpleNamespace(description=[column], fetchmany=fetchmany), WIDE)
+        return counts
+
+    assert taken("x") == [64, 128, 256, 512, 1024, 2048, 2048, 2048, 2048]
+    assert taken("x" * (results.LARGE_BYTES // 256)) == [64, 128, 256] + [256] * 6
+
+
+def test_a_query_makes_no_rows_ahead_of_those_that_are_measured(asked):
+    assert asked("select current_setting('streaming_buffer_size')").rows == [("1 byte",)]

@@ -1,0 +1,26 @@
+{% macro duckdb__attempt_task_id(task_id, attempt) -%}
+    case
+        when {{ attempt }} = 1 then {{ task_id }}
+        else cast(md5(cast({{ task_id }} as string) || '/attempt/' || cast({{ attempt }} as string)) as uuid)
+    end
+{%- endmacro %}
+
+{% macro duckdb__combined(values) -%}
+    cast(hash({{ values | join(', ') }}) % 9223372036854775807 as bigint)
+{%- endmacro %}
+
+{% macro duckdb__ordered_list(value, position) -%}
+    array_agg({{ value }} order by {{ position }})
+{%- endmacro %}
+
+{% macro duckdb__list_of(value) -%}
+    [{{ value }}]
+{%- endmacro %}
+
+{% macro duckdb__seconds_before(moment, seconds) -%}
+    {{ moment }} - to_microseconds(cast(round({{ seconds }} * 1000000) as bigint))
+{%- endmacro %}
+
+{% macro duckdb__seconds_between(first, last) -%}
+    (epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0
+{%- endmacro %}
