@@ -346,8 +346,8 @@ class LearningDatabase:
 
             def answer(cursor: duckdb.DuckDBPyConnection, read: Reader[T]) -> T:
                 # A result waits in this buffer, where texts count for nothing: of wide rows it held
-                # gigabytes before the first was measured.
-                cursor.execute("use learning.main; set streaming_buffer_size = '1B'")
+                # gigabytes before the first was measured. With one byte, DuckDB waits forever.
+                cursor.execute("use learning.main; set streaming_buffer_size = '1KB'")
                 execute(cursor, text, params)
                 return read(cursor, self._cap)
 

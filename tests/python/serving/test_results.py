@@ -215,5 +215,9 @@ def test_rows_are_taken_in_growing_batches_until_one_is_large():
     assert taken("x" * (results.LARGE_BYTES // 256)) == [64, 128, 256] + [256] * 6
 
 
-def test_a_query_makes_no_rows_ahead_of_those_that_are_measured(asked):
-    assert asked("select current_setting('streaming_buffer_size')").rows == [("1 byte",)]
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_query_makes_few_rows_ahead_of_those_that_are_measured(asked, threads):
+    """With less of a buffer than DuckDB can share among threads, no row would ever come."""
+    size = asked("select current_setting('streaming_buffer_size')", threads=threads).rows
+    assert size == [("1000 bytes",)]
+    assert len(asked("select n, n, n, n, repo from facts", threads=threads).rows) == 9
