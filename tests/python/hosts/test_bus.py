@@ -622,6 +622,19 @@ def test_a_closed_link_records_and_announces_nothing(telemetry, recorded):
     assert link.unsent == 0
 
 
+def test_a_closed_link_leaves_the_others_open(telemetry):
+    buses = Bus(), Bus()
+    first, _ = [telemetry.subscribe(bus) for bus in buses]
+    first.close()
+
+    async def main() -> None:
+        decide(telemetry)
+        await settled()
+
+    asyncio.run(main())
+    assert [len(bus.published) for bus in buses] == [0, 1]
+
+
 # Which task it is about
 
 

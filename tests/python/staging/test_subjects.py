@@ -180,3 +180,20 @@ def test_a_hostile_text_takes_time_in_proportion(text):
     named_by(text.encode(), is_refused=True)
     named_by(refused(text), is_refused=False)
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize("event_id", [7, None, "no uuid"])
+def test_a_refusal_without_an_id_or_a_payload_is_about_whom_its_reason_names(event_id):
+    line = json.dumps(
+        {
+            "event_type": "invalid_event",
+            "event_id": event_id,
+            "payload": None,
+            "reason": f"task_id={TASK} is not known",
+        }
+    ).encode()
+    assert tasks_of(line, is_refused=True) >= {str(TASK)}
+
+
+def test_a_name_with_a_broken_escape_is_read_without_it():
+    assert "maria" in users_of(rb'{"user": "mar\ia" and more', is_refused=True)
