@@ -9,14 +9,15 @@
         'error_type': 'varchar', 'error_message': 'varchar', 'user_accepted': 'boolean',
         'user_rating': 'integer', 'peak_memory_mb': 'double', 'cpu_time_seconds': 'double',
         'solution_summary': 'varchar', 'policy_version': 'varchar', 'propensity': 'double',
-        'candidates': 'json', 'task_group': 'varchar', 'metadata': 'json',
-        'routed_at': 'timestamp',
+        'candidates': 'json', 'task_group': 'varchar', 'routed_at': 'timestamp',
+        'metadata': 'json',
     }) }}
 {% endmacro %}
 
 {#-
     What tells of a task, from the lowest rank to the highest: for the same fact the source with
-    the higher rank wins. `carried` maps each field of the source to its expression there.
+    the higher rank wins. `carried` maps each field of the source to its expression there;
+    `decision_id` is the decision that an event is about, which names itself.
 -#}
 {% macro task_event_sources() %}
     {%- set routing = [
@@ -30,25 +31,27 @@
         'metadata',
     ] -%}
     {%- set sources = [
-        ('routing_decision', 1, 'stg_routing_decisions', routing, {}),
+        ('routing_decision', 1, 'stg_routing_decisions', routing, {}, 'event_id'),
         ('pool_execution_start', 2, 'stg_pool_execution_starts',
-            ['pool_type', 'swarm_topology', 'metadata'], {}),
-        ('task_completed', 3, 'stg_task_completions', outcome + ['pool_type'], {}),
+            ['pool_type', 'swarm_topology', 'metadata'], {}, 'decision_id'),
+        ('task_completed', 3, 'stg_task_completions', outcome + ['pool_type'], {}, 'decision_id'),
         ('pool_execution_complete', 4, 'stg_pool_execution_completes',
-            outcome + ['pool_type', 'swarm_topology'], {}),
-        ('routing_outcome', 5, 'stg_routing_outcomes', outcome, {}),
+            outcome + ['pool_type', 'swarm_topology'], {}, 'decision_id'),
+        ('routing_outcome', 5, 'stg_routing_outcomes', outcome, {}, 'decision_id'),
         ('execution_recorded', 6, 'stg_recorded_executions',
-            routing + outcome + ['user_accepted', 'user_rating'], {'routed_at': 'timestamp'}),
+            routing + outcome + ['user_accepted', 'user_rating'],
+            {'routed_at': 'case when timestamp_source is null then timestamp end'}, 'decision_id'),
         ('feedback', 7, 'stg_feedback', [],
-            {'user_accepted': 'is_accepted', 'user_rating': 'rating'}),
+            {'user_accepted': 'is_accepted', 'user_rating': 'rating'}, none),
     ] -%}
     {%- set found = [] -%}
-    {%- for event_type, rank, model, named, expressions in sources -%}
+    {%- for event_type, rank, model, named, expressions, decision_id in sources -%}
         {%- set carried = dict(expressions) -%}
         {%- for field in named -%}{%- do carried.update({field: field}) -%}{%- endfor -%}
-        {%- do found.append(
-            {'event_type': event_type, 'rank': rank, 'model': model, 'carried': carried}
-        ) -%}
+        {%- do found.append({
+            'event_type': event_type, 'rank': rank, 'model': model, 'carried': carried,
+            'decision_id': decision_id or cast('null', 'uuid'),
+        }) -%}
     {%- endfor -%}
     {{ return(found) }}
 {% endmacro %}

@@ -121,6 +121,17 @@ class TaskEvent(Event):
     attempt: Attempt | None = None
 
 
+class DecidedEvent(TaskEvent):
+    """An event about an attempt that a router has decided.
+
+    Attributes:
+        decision_id: the event id of the attempt's decision, by which it belongs to that attempt
+            whatever the clocks of two hosts say; null where nobody told it.
+    """
+
+    decision_id: UUID | None = None
+
+
 class SharedFields(BaseModel):
     """Fields of an event that a record has too."""
 

@@ -23,6 +23,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "duration_seconds": ("duration",),
     "quality_score": ("quality",),
     "error_message": ("error",),
+    "decision_id": ("decision_event_id",),
 }
 
 

@@ -219,6 +219,7 @@ Embedding = Annotated[
     list[float], Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS)
 ]
 Metadata = Annotated[dict[str, JsonValue], BeforeValidator(_fits_a_line)]
+TimestampSource = Literal["captured"]
 Maturity = Literal["new", "stable", "mature"]
 Strictness = Literal["lenient", "standard", "strict"]
 

@@ -26,6 +26,7 @@ from pydantic import (
 
 from orb_learning._event_fields import (
     SCHEMA_VERSION,
+    DecidedEvent,
     Event,
     ExecutionFields,
     OutcomeFields,
@@ -45,6 +46,7 @@ from orb_learning._types import (
     Strictness,
     Text,
     Time,
+    TimestampSource,
     new_id,
     subject_hash,
     task_uuid,
@@ -81,7 +83,7 @@ __all__ = [
 ]
 
 
-class Outcome(OutcomeFields, TaskEvent):
+class Outcome(OutcomeFields, DecidedEvent):
     """An event that tells how an attempt ended."""
 
 
@@ -101,7 +103,7 @@ class RoutingOutcome(Outcome):
     event_type: Literal["routing_outcome"] = "routing_outcome"
 
 
-class PoolExecutionStart(TaskEvent):
+class PoolExecutionStart(DecidedEvent):
     """A pool began to work on a task.
 
     Attributes:
@@ -136,22 +138,27 @@ class _Recorded(Outcome):
 
     Attributes:
         timestamp: when the task was routed.
+        timestamp_source: `captured` where the host did not say when, so that the time of the call
+            stands in; it tells no attempts apart. Null where the host said it.
     """
 
     event_type: Literal["execution_recorded"] = "execution_recorded"
     timestamp: Time
+    timestamp_source: TimestampSource | None = None
 
 
 class ExecutionRecorded(ExecutionFields, _Recorded):
     """A whole execution at once, as imports and `store_execution` give it.
 
-    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration.
+    Left out, `occurred_at` is the end of the run: `timestamp` plus the duration, or `timestamp`
+    itself where that is the time of the call.
     """
 
     @model_validator(mode="after")
     def _occurred_at_its_end(self) -> Self:
         if "occurred_at" not in self.model_fields_set:
-            ended_at = self.timestamp + timedelta(seconds=self.duration_seconds or 0)
+            lasted = self.duration_seconds or 0 if self.timestamp_source is None else 0
+            ended_at = self.timestamp + timedelta(seconds=lasted)
             # The instance is frozen for everyone but its own making.
             self.__dict__["occurred_at"] = min(ended_at, LAST_MOMENT)
         return self

@@ -23,6 +23,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
+from orb_learning._success import Vocabulary
 from orb_learning._types import NAMESPACE
 from orb_learning.capture import (
     MAX_PAYLOAD_CHARACTERS,
@@ -49,6 +50,7 @@ DERIVED_COLUMNS = (
     "content_hash",
     "parent_task_id",
     "cost_source",
+    "attempt_is_ambiguous",
 )
 """Columns of `executions` that say nothing new about an execution when it is imported again."""
 
@@ -163,7 +165,7 @@ def import_files(
     for path in paths:
         for number, row in enumerate(_read(path), start=1):
             rows += 1
-            event = _to_event(row, field_map, assume_utc)
+            event = _to_event(row, field_map, assume_utc, telemetry.words)
             _store(telemetry, event)
             if on_progress and rows % PROGRESS_ROWS == 0:
                 on_progress(PROGRESS_ROWS)
@@ -185,22 +187,22 @@ def _store(telemetry: Recorder, event: ExecutionRecorded | InvalidEvent) -> None
 
 
 def _to_event(
-    row: Row | _BadRow, field_map: FieldMap, assume_utc: bool
+    row: Row | _BadRow, field_map: FieldMap, assume_utc: bool, words: Vocabulary
 ) -> ExecutionRecorded | InvalidEvent:
     if isinstance(row, _BadRow):
         return _refusal(row.payload, row.reason)
     try:
-        return _accept(field_map.apply(row), assume_utc)
+        return _accept(field_map.apply(row), assume_utc, words)
     except ValidationError as error:
         return _refusal(row, describe(error))
     except (InvalidEventError, TypeError, ValueError) as error:
         return _refusal(row, str(error))
 
 
-def _accept(row: Row, assume_utc: bool) -> ExecutionRecorded:
+def _accept(row: Row, assume_utc: bool, words: Vocabulary) -> ExecutionRecorded:
     row = _without_derived(row)
     row.update({name: _moment(row[name], assume_utc) for name in TIMES if name in row})
-    values = cleaned(to_values(ExecutionRecorded, [row]))
+    values = cleaned(to_values(ExecutionRecorded, [row], words))
     spelled = json.dumps(json_value(values), sort_keys=True, ensure_ascii=False)
     values.setdefault("event_id", uuid5(NAMESPACE, spelled))
     event = ExecutionRecorded(**values)

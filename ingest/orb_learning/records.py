@@ -113,6 +113,8 @@ class ExecutionRecord(ExecutionFields, Record):
         """Return the event that records this execution."""
         values = dict(self)
         values["metadata"] = self.metadata or None
+        if "timestamp" not in self.model_fields_set:
+            values["timestamp_source"] = "captured"
         return ExecutionRecorded(event_id=self._event_id(), **values)
 
 

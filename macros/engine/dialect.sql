@@ -20,6 +20,11 @@
     {{ adapter.dispatch('list_of', 'orb_learning')(value) }}
 {%- endmacro %}
 
+{#- JSON objects as one that has the keys of all; where several have a key, the first of them says its value. -#}
+{% macro merged_objects(values) -%}
+    {{ adapter.dispatch('merged_objects', 'orb_learning')(values) }}
+{%- endmacro %}
+
 {#- A timestamp moved back by a DOUBLE of seconds, to the microsecond. -#}
 {% macro seconds_before(moment, seconds) -%}
     {{ adapter.dispatch('seconds_before', 'orb_learning')(moment, seconds) }}

@@ -43,12 +43,14 @@ plain as (
                 then {{ source.event_type }}.occurred_at
             {% endfor -%}
         end as ended_at,
+        false as is_ambiguous,
         {% for field in fields -%}
-        coalesce(
-            {%- for source in sources if field in source.carried -%}
-            {{ source.event_type }}.{{ field }}{{ ', ' if not loop.last }}
-            {%- endfor -%}
-        ) as {{ field }}{{ ',' if not loop.last }}
+        {%- set said = [] -%}
+        {%- for source in sources if field in source.carried -%}
+        {%- do said.append(source.event_type ~ '.' ~ field) -%}
+        {%- endfor -%}
+        {{ merged_objects(said) if field == 'metadata' else 'coalesce(' ~ said | join(', ') ~ ')' }}
+        as {{ field }}{{ ',' if not loop.last }}
         {% endfor -%}
     from task_spans
     {% for source in sources -%}
@@ -98,19 +100,127 @@ events as (
 
 ),
 
--- The total order of a task's events, and what was known of the task before each of them.
-sequenced as (
+-- Of whole executions that say one beginning only the latest captured counts, its nulls included.
+told as (
 
     select
         *,
-        row_number() over task_order as ordinal,
         max(load_id) over (partition by task_id) as task_load_id,
         min(load_id) over (partition by task_id) as first_load_id
     from events
+    qualify
+        routed_at is null
+        or row_number() over (
+            partition by task_id, routed_at, attempt
+            order by captured_at desc, occurred_at desc, event_id desc, event_hash desc
+        ) = 1
+
+),
+
+counted as (
+
+    select
+        *,
+        count(case when event_type = 'routing_decision' then 1 end) over task as decisions,
+        count(attempt) over task as numbered_events,
+        min(case when event_type = 'routing_decision' then occurred_at end) over task
+            as first_decided,
+        max(case when event_type = 'routing_decision' then occurred_at end) over task
+            as last_decided,
+        min(occurred_at) over kind as first_of_its_kind,
+        max(occurred_at) over kind as last_of_its_kind,
+        count(*) over kind as events_of_its_kind
+    from told
     window
-        task_order as (
-            partition by task_id order by occurred_at, captured_at, event_id, event_hash
-        )
+        task as (partition by task_id),
+        kind as (partition by task_id, event_type)
+
+),
+
+-- The total order of a task's events by their clocks. A whole execution of a task without decisions
+-- stands where it began.
+timed as (
+
+    select
+        *,
+        max(case when success is not null then events_of_its_kind else 0 end) over (
+            partition by task_id
+        ) as outcomes,
+        row_number() over (
+            partition by task_id
+            order by
+                case when decisions = 0 then coalesce(routed_at, occurred_at) else occurred_at end,
+                captured_at,
+                event_id,
+                event_hash
+        ) as ordinal
+    from counted
+
+),
+
+matched as (
+
+    select
+        *,
+        case
+            when decision_id is not null
+                then max(case when event_type = 'routing_decision' then ordinal end) over (
+                        partition by task_id, decision_id
+                    )
+        end as own_decision,
+        row_number() over (partition by task_id, event_type order by ordinal) as number_of_its_kind,
+        -- The first of the whole executions that say the same beginning.
+        decisions = 0 and routed_at is not null and row_number() over (
+            partition by task_id, routed_at order by attempt nulls last, ordinal
+        ) = 1 as begins_run
+    from timed
+
+),
+
+-- A decision names itself, so whatever else has one here was told it.
+linked as (
+
+    select
+        *,
+        max(case when event_type = 'routing_decision' then ordinal end) over (
+            partition by task_id, number_of_its_kind
+        ) as decision_of_its_number,
+        decisions > 1
+        and numbered_events = 0
+        and {{ seconds_between(
+            'least(first_decided, first_of_its_kind)', 'greatest(last_decided, last_of_its_kind)'
+        ) }} <= 2 * {{ max_clock_skew_seconds() }}
+        and count(case when event_type != 'routing_decision' then own_decision end) over (
+            partition by task_id
+        ) = 0 as is_within_skew
+    from matched
+
+),
+
+-- An event that was told its decision follows it, whatever the clocks say. Where nobody told and
+-- decisions and outcomes lie within the skew of two clocks, the i-th outcome is of the i-th
+-- decision if there are as many; if there are not, the clocks are believed.
+placed as (
+
+    select
+        *,
+        is_within_skew and success is not null and outcomes != decisions as is_ambiguous,
+        row_number() over (
+            partition by task_id
+            order by
+                case
+                    when own_decision is not null then own_decision
+                    when is_within_skew
+                        and outcomes = decisions
+                        and events_of_its_kind = decisions
+                        and (success is not null or event_type = 'pool_execution_start')
+                        then decision_of_its_number
+                    else ordinal
+                end,
+                case when event_type = 'routing_decision' then 0 else 1 end,
+                ordinal
+        ) as place
+    from linked
 
 ),
 
@@ -118,41 +228,39 @@ preceded as (
 
     select
         *,
-        max(case when event_type = 'routing_decision' then ordinal end) over before_it
+        event_type = 'routing_decision' or begins_run as begins,
+        count(case when begins_run then 1 end) over before_it as begun_runs,
+        max(case when event_type = 'routing_decision' then place end) over before_it
             as last_decision,
-        max(case when success is not null then ordinal end) over before_it as last_outcome,
-        count(case when event_type = 'routing_decision' then attempt end) over up_to_it
-            as numbered_decisions
-    from sequenced
+        max(case when success is not null then place end) over before_it as last_outcome,
+        count(case when event_type = 'routing_decision' or begins_run then attempt end) over (
+            partition by task_id order by place
+            rows between unbounded preceding and current row
+        ) as numbered_beginnings
+    from placed
     window
         before_it as (
-            partition by task_id order by ordinal
+            partition by task_id order by place
             rows between unbounded preceding and 1 preceding
-        ),
-        up_to_it as (
-            partition by task_id order by ordinal
-            rows between unbounded preceding and current row
         )
 
 ),
 
--- A decision after an outcome opens the next attempt, unless it names its attempt itself.
--- Every other event belongs to the attempt it names, else to the latest one decided before it.
+-- A decision after an outcome opens the next attempt, and so does a whole execution with another
+-- beginning, unless it names its attempt itself. Every other event belongs to the attempt it names,
+-- else to the latest one begun before it.
 numbered as (
 
     select
         *,
         coalesce(
             attempt,
-            coalesce(
-                max(case when event_type = 'routing_decision' then attempt end) over since_numbered,
-                1
-            )
+            coalesce(max(case when begins then attempt end) over since_numbered, 1)
             + cast(
                 count(
                     case
-                        when event_type = 'routing_decision' and attempt is null
-                            and last_outcome > last_decision
+                        when begins and attempt is null
+                            and (last_outcome > last_decision or begun_runs > 0)
                             then 1
                     end
                 ) over since_numbered_up_to_it as integer
@@ -160,22 +268,29 @@ numbered as (
         ) as attempt_number
     from preceded
     window
-        since_numbered as (partition by task_id, numbered_decisions),
+        since_numbered as (partition by task_id, numbered_beginnings),
         since_numbered_up_to_it as (
-            partition by task_id, numbered_decisions order by ordinal
+            partition by task_id, numbered_beginnings order by place
             rows between unbounded preceding and current row
         )
 
 ),
 
+-- And of those of one attempt.
 ranked as (
 
     select
         *,
         row_number() over (
-            partition by task_id, attempt_number order by source_rank, ordinal
+            partition by task_id, attempt_number order by source_rank, place
         ) as precedence
     from numbered
+    qualify
+        event_type != 'execution_recorded'
+        or row_number() over (
+            partition by task_id, attempt_number, event_type
+            order by captured_at desc, occurred_at desc, event_id desc, event_hash desc
+        ) = 1
 
 ),
 
@@ -191,10 +306,18 @@ final as (
         max_by(occurred_at, precedence) filter (where event_type = 'pool_execution_start')
             as started_at,
         max_by(occurred_at, precedence) filter (where success is not null) as ended_at,
-        {% for field in fields %}
-        max_by({{ field }}, precedence) filter (where {{ field }} is not null) as {{ field }}
-        {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        bool_or(is_ambiguous) as is_ambiguous,
+        {% for field in fields if field != 'metadata' -%}
+        max_by({{ field }}, precedence) filter (where {{ field }} is not null) as {{ field }},
+        {% endfor -%}
+        {%- set said = [] %}
+        {%- for source in sources if 'metadata' in source.carried %}
+        {%- do said.append(
+            "max_by(metadata, precedence) filter (where metadata is not null and event_type = '"
+            ~ source.event_type ~ "')"
+        ) %}
+        {%- endfor %}
+        {{ merged_objects(said) }} as metadata
     from ranked
     group by task_id, attempt_number
     {% if not is_incremental() %}

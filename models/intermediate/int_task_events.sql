@@ -7,6 +7,7 @@ with final as (
         '{{ source.event_type }}' as event_type,
         {{ source.rank }} as source_rank,
         attempt,
+        {{ source.decision_id }} as decision_id,
         occurred_at,
         captured_at,
         event_id,

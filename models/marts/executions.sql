@@ -96,6 +96,7 @@ described as (
         task_group,
         case when attempt > 1 then task_id end as parent_task_id,
         attempt,
+        is_ambiguous as attempt_is_ambiguous,
         load_id
     from measured
 

@@ -26,7 +26,7 @@ from orb_learning.events import Event, RoutingDecision, TaskErased
 
 from .drivers import Driver, attached, publication_id, published
 from .oracle import expected
-from .strategies import NOW, TASKS, captured, events, moments, skewed_moments, tasks
+from .strategies import NOW, TASKS, captured, events, linked, moments, skewed_moments, tasks
 from .tables import Tables, assert_same
 
 LEDGER = """
@@ -78,7 +78,8 @@ class Machine(RuleBasedStateMachine):
     def named(self, event: Event, high: int) -> Event:
         """Give the event an id that does not rise with the order of emission."""
         serial = self.lines + len(self.told) + 1
-        return event.model_copy(update={"event_id": UUID(int=(high << 64) + serial)})
+        named = event.model_copy(update={"event_id": UUID(int=(high << 64) + serial)})
+        return linked(named, self.told)
 
     @initialize(drawn=st.lists(st.tuples(events(), st.integers(1, 3)), min_size=12, max_size=20))
     def emit_first(self, drawn: list[tuple[Event, int]]) -> None:
@@ -265,7 +266,9 @@ class Machine(RuleBasedStateMachine):
         kept = [line for line in self.bad if not any(task in line for task in erased)]
         assert quarantine == len(kept), "bad lines, but those that name an erased task"
         if not self.erased:
-            assert loaded == len(set(self.told)), "each event is loaded once"
+            assert loaded == len({event.to_line() for event in self.told}), (
+                "each event is loaded once"
+            )
 
     def teardown(self) -> None:
         try:

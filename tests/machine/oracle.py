@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -24,6 +24,7 @@ RANKS = [
     "routing_decision", "pool_execution_start", "task_completed", "pool_execution_complete",
     "routing_outcome", "execution_recorded", "feedback",
 ]  # fmt: skip
+SKEW = timedelta(seconds=5)
 ACCEPTED = {"thumbs_up": True, "accepted": True, "thumbs_down": False, "rejected": False}
 
 
@@ -35,6 +36,7 @@ class Attempt:
     number: int
     said: dict[str, Any] = field(default_factory=dict)
     at: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> UUID:
@@ -58,30 +60,99 @@ def facts(event: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
+def whole(event: Any) -> bool:
+    """Tell whether an event says a whole execution and when it began."""
+    return event.event_type == "execution_recorded" and event.timestamp_source is None
+
+
+def recency(event: Any) -> tuple[Any, ...]:
+    occurred_at, captured_at, *ids = order(event)
+    return captured_at, occurred_at, *ids
+
+
+def in_turn(told: list[Any]) -> list[Any]:
+    """Return a task's events in the order in which they tell of its attempts."""
+    decisions = [event for event in told if event.event_type == "routing_decision"]
+
+    def by_clock(event: Any) -> tuple[Any, ...]:
+        occurred_at, *rest = order(event)
+        return event.timestamp if whole(event) and not decisions else occurred_at, *rest
+
+    told = sorted(told, key=by_clock)
+    decisions.sort(key=by_clock)
+    known = {decision.event_id: decision for decision in decisions}
+    leads: dict[Any, UUID] = {
+        order(event): event.decision_id
+        for event in told
+        if getattr(event, "decision_id", None) in known
+    }
+    if not leads and len(decisions) > 1 and not any(e.attempt for e in told):
+        ends = Counter(e.event_type for e in told if getattr(e, "success", None) is not None)
+        if ends and max(ends.values()) == len(decisions):
+            kinds = Counter(event.event_type for event in told)
+            for kind in {*ends, "pool_execution_start"}:
+                if kinds[kind] == len(decisions):
+                    ours = [event for event in told if event.event_type == kind]
+                    moments = [event.occurred_at for event in (*ours, *decisions)]
+                    if max(moments) - min(moments) > 2 * SKEW:
+                        continue
+                    for event, decision in zip(ours, decisions, strict=True):
+                        leads[order(event)] = decision.event_id
+                        known[decision.event_id] = decision
+    sequence: list[Any] = []
+    for event in told:
+        if order(event) not in leads:
+            sequence.append(event)
+            if known.get(event.event_id) is event:
+                sequence += [e for e in told if leads.get(order(e)) == event.event_id]
+    return sequence
+
+
 def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
     """Number a task's events by walking through them, then let the strongest source speak last."""
-    current, decided, ended_since = 1, False, False
+    newest: dict[object, Any] = {}
+    for event in sorted(events, key=recency):
+        newest[(event.timestamp, event.attempt) if whole(event) else order(event)] = event
+    sequence = in_turn([*newest.values()])
+    has_decisions = any(event.event_type == "routing_decision" for event in sequence)
+    begins: dict[Any, Any] = {}
+    for event in sorted(sequence, key=lambda event: event.attempt is None):
+        if whole(event) and not has_decisions:
+            begins.setdefault(event.timestamp, event)
+    current, begun, ended_since = 1, False, False
     numbered: defaultdict[int, list[Any]] = defaultdict(list)
-    for event in sorted(events, key=order):
-        if event.event_type == "routing_decision":
+    for event in sequence:
+        is_decision = event.event_type == "routing_decision"
+        if is_decision or any(event is run for run in begins.values()):
             if event.attempt:
                 current = event.attempt
-            elif decided and ended_since:
+            elif begun and (ended_since or not is_decision):
                 current += 1
-            decided, ended_since = True, False
+            begun = True
+            ended_since = not is_decision
         elif getattr(event, "success", None) is not None:
             ended_since = True
         numbered[event.attempt or current].append(event)
     found = []
     for number, members in numbered.items():
         attempt = Attempt(task, number)
-        for event in sorted(members, key=lambda e: (RANKS.index(e.event_type), order(e))):
+        runs = [event for event in members if event.event_type == "execution_recorded"]
+        last = max(runs, key=recency, default=None)
+        metadata: dict[str, Any] = {}
+        place = sequence.index
+        for event in sorted(members, key=lambda e: (RANKS.index(e.event_type), place(e))):
+            if event.event_type == "execution_recorded" and event is not last:
+                continue
             attempt.said |= facts(event)
             attempt.at[event.event_type] = event.occurred_at
+            if event.metadata is not None and event.event_type != "feedback":
+                metadata[event.event_type] = event.metadata
             if getattr(event, "success", None) is not None:
                 attempt.at["end"] = event.occurred_at
-            if event.event_type == "execution_recorded":
+            if whole(event):
                 attempt.at["routed"] = event.timestamp
+        for kind in RANKS:
+            attempt.metadata |= metadata.get(kind, {})
         found.append(attempt)
     return found
 
@@ -101,6 +172,7 @@ def execution(attempt: Attempt) -> dict[str, Any]:
         "task": attempt.task,
         "task_id": attempt.id,
         "attempt": attempt.number,
+        "metadata": attempt.metadata,
         "timestamp": moment.replace(tzinfo=None),
         "duration_seconds": duration,
         "cost": cost,
@@ -127,16 +199,18 @@ def grouped(rows: Iterable[dict[str, Any]], *names: str) -> Iterable[tuple[Any, 
 
 def expected(events: Collection[Event], erased: Collection[UUID], today: date) -> dict[str, Any]:
     """Return every mart's rows, in the columns of `COLUMNS`, in no particular order."""
-    about: defaultdict[UUID, set[Any]] = defaultdict(set)
+    about: defaultdict[UUID, dict[bytes, Any]] = defaultdict(dict)
     for event in events:
         if isinstance(event, TaskEvent) and event.task_id not in erased:
-            about[event.task_id].add(event)
-    all_attempts = [attempt for task, told in about.items() for attempt in attempts(task, told)]
+            about[event.task_id][event.to_line()] = event
+    all_attempts = [
+        attempt for task, told in about.items() for attempt in attempts(task, told.values())
+    ]
     runs = [execution(attempt) for attempt in all_attempts if "success" in attempt.said]
     for run in runs:
         run["date"] = run["timestamp"].date()
         run["hour"] = run["timestamp"].replace(minute=0, second=0, microsecond=0)
-    said = [e for told in about.values() for e in told if e.event_type == "feedback"]
+    said = [e for told in about.values() for e in told.values() if e.event_type == "feedback"]
     latest = {e.feedback_id: e for e in sorted(said, key=order)}
 
     def within(days: int) -> list[dict[str, Any]]:

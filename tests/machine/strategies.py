@@ -13,6 +13,7 @@ from orb_learning.events import (
     Event,
     ExecutionRecorded,
     Feedback,
+    Outcome,
     PoolExecutionComplete,
     PoolExecutionStart,
     RoutingDecision,
@@ -46,6 +47,9 @@ skewed_moments = st.builds(lambda days: NOW - timedelta(days=days), st.sampled_f
 captured = st.integers(0, 2).map(lambda seconds: NOW + timedelta(seconds=seconds))
 tasks = st.sampled_from(TASKS)
 attempts = st.sampled_from([None, None, None, None, 1, 2, 3])
+metadata = st.sampled_from([None, {"a": 1, "b": {"x": 1}}, {"b": {"y": None}}, {"c": "é\n"}, {}])
+links = st.sampled_from([None, None, None, *(UUID(int=number) for number in range(4))])
+"""Which of the task's decisions an event names, once it is emitted; `linked` looks it up."""
 routing = st.fixed_dictionaries(
     {
         "task_type": st.sampled_from(["fix", "feature"]),
@@ -88,7 +92,10 @@ def events(
         "occurred_at": draw(occurred),
         "captured_at": draw(captured),
         "attempt": draw(attempts),
+        "metadata": draw(metadata),
     }
+    if issubclass(kind, Outcome | PoolExecutionStart):
+        values["decision_id"] = draw(links)
     if kind in (RoutingDecision, ExecutionRecorded):
         values |= draw(routing)
     if kind in (RoutingDecision, PoolExecutionStart):
@@ -102,6 +109,7 @@ def events(
             "pool_type": "local",
             "task_description": "it",
             "timestamp": draw(occurred),
+            "timestamp_source": draw(st.sampled_from([None, None, "captured"])),
             "user_accepted": draw(st.sampled_from([None, True, False])),
         }
     event: Event = kind(**values)
@@ -125,7 +133,21 @@ def random_events(number: int) -> list[Event]:
         found[:] = [data.draw(events()) for _ in range(number)]
 
     draw()  # the first example is the simplest, of equal events
-    return [
-        event.model_copy(update={"event_id": UUID(int=serial)})
-        for serial, event in enumerate(found, 1)
+    named: list[Event] = []
+    for serial, event in enumerate(found, 1):
+        named.append(linked(event.model_copy(update={"event_id": UUID(int=serial)}), named))
+    return named
+
+
+def linked(event: Event, told: list[Event]) -> Event:
+    """Return an event that names, if it names any, a decision that was told of its task."""
+    given: Any = event
+    if getattr(event, "decision_id", None) is None:
+        return event
+    decisions = [
+        other.event_id
+        for other in told
+        if isinstance(other, RoutingDecision) and other.task_id == given.task_id
     ]
+    named = decisions[given.decision_id.int % len(decisions)] if decisions else event.event_id
+    return event.model_copy(update={"decision_id": named})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +16,7 @@ COLUMNS = {
     "executions": [
         "task_id", "attempt", "timestamp", "task_type", "repo", "model_tier", "pool_type",
         "success", "duration_seconds", "quality_score", "actual_cost", "cost_source",
-        "user_accepted", "user_rating", "solution_summary", "error_type",
+        "user_accepted", "user_rating", "solution_summary", "error_type", "metadata",
     ],
     "pending_executions": ["task_id"],
     "feedback": ["feedback_id", "task_id", "timestamp", "feedback_type", "rating"],
@@ -71,6 +72,8 @@ def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def _equal(column: str, value: Any, other: Any) -> bool:
     """Sums and averages may differ in their last bits, all else may not."""
+    if column == "metadata":
+        return bool(json.loads(value) == other)
     if isinstance(other, float) and column.startswith(("avg_", "total_", "p95_", "success_rate")):
         return value is not None and math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
     return bool(value == other)

@@ -233,8 +233,8 @@ MUTANTS = (
     Mutant(
         "events of one moment come in any order",
         "models/intermediate/int_attempts.sql",
-        "partition by task_id order by occurred_at, captured_at, event_id, event_hash",
-        "partition by task_id order by occurred_at",
+        "                captured_at,\n                event_id,\n                event_hash\n",
+        "                1\n",
         LATE,
     ),
     Mutant(
@@ -262,8 +262,8 @@ MUTANTS = (
     Mutant(
         "every second decision opens an attempt",
         "models/intermediate/int_attempts.sql",
-        "and last_outcome > last_decision\n",
-        "and last_decision is not null\n",
+        "and (last_outcome > last_decision or",
+        "and (last_decision is not null or",
         LATE,
     ),
     Mutant(

@@ -172,7 +172,10 @@ def _shares(weights: dict[str, float]) -> dict[str, float]:
 
 
 _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("event_id", "task_id", "feedback_id", "pattern_id", "policy_id"), st.uuids()),
+    **dict.fromkeys(
+        ("event_id", "task_id", "feedback_id", "pattern_id", "policy_id", "decision_id"), st.uuids()
+    ),
+    "timestamp_source": st.just("captured"),
     **dict.fromkeys(
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), _times
     ),

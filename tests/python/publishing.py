@@ -68,7 +68,7 @@ def published(home: Home) -> list[str]:
 TABLES = """
 create or replace table executions (
     success BOOLEAN, actual_cost DOUBLE, cost_source VARCHAR, repo VARCHAR, timestamp TIMESTAMP,
-    content_hash VARCHAR
+    content_hash VARCHAR, task_id UUID, parent_task_id UUID, attempt_is_ambiguous BOOLEAN
 );
 create or replace table tasks (task_id UUID);
 create or replace table pending_executions (task_id UUID);
@@ -147,7 +147,7 @@ def publish_marts(
     """Publish small marts made by hand."""
     with warehouse_of(home) as connection:
         connection.execute(TABLES)
-        rest = ("acme/api", datetime(2026, 3, 1), "a")
+        rest = ("acme/api", datetime(2026, 3, 1), "a", None, None, False)
         _insert(connection, "executions", [] if empty else [(*row, *rest) for row in executions])
         for table, rows in (
             ("tier_performance", [(*row, 1) for row in TIERS]),

@@ -122,11 +122,13 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
         "cost_estimate",
         *NULLABLE_POLICY,
     },
-    RoutingOutcome: NULLABLE_OUTCOME | NULLABLE_COST,
-    PoolExecutionStart: {"attempt", *NULLABLE_POOL},
-    PoolExecutionComplete: NULLABLE_OUTCOME | NULLABLE_COST | NULLABLE_POOL,
-    TaskCompleted: NULLABLE_OUTCOME | NULLABLE_COST | {"pool_id", "pool_type"},
+    RoutingOutcome: NULLABLE_OUTCOME | NULLABLE_COST | {"decision_id"},
+    PoolExecutionStart: {"attempt", "decision_id", *NULLABLE_POOL},
+    PoolExecutionComplete: {"decision_id", *NULLABLE_OUTCOME, *NULLABLE_COST, *NULLABLE_POOL},
+    TaskCompleted: NULLABLE_OUTCOME | NULLABLE_COST | {"decision_id", "pool_id", "pool_type"},
     ExecutionRecorded: {
+        "decision_id",
+        "timestamp_source",
         "swarm_topology",
         "user_accepted",
         "user_rating",
@@ -196,7 +198,10 @@ OPTIONAL_TEXT: Bounds = (["x", " x "], [7, [], "\ud800", object()])
 FLAG: Bounds = ([True, False], ["maybe", 2, 0.5, [], object()])
 
 BOUNDS: dict[str, Bounds] = {
-    **dict.fromkeys(("event_id", "task_id", "feedback_id", "pattern_id", "policy_id"), ID),
+    **dict.fromkeys(
+        ("event_id", "task_id", "feedback_id", "pattern_id", "policy_id", "decision_id"), ID
+    ),
+    "timestamp_source": (["captured"], ["", "given", 7, [], object()]),
     **dict.fromkeys(
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), TIME
     ),

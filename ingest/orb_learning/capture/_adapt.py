@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from orb_learning._spellings import comes_first, spellings
+from orb_learning._success import SPEAKING, SUCCESS, UNFINISHED, UnfinishedError, Vocabulary
 from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
 from orb_learning.events import Event, RoutingDecision
 
@@ -19,18 +20,19 @@ MAX_DEPTH = 32
 
 MAX_TEXT = 64 * 1024
 
-_SUCCEEDED = {"completed", "complete", "success", "succeeded", "ok", "done", "passed"}
-_FAILED = {
-    *("failed", "failure", "error", "errored", "crashed", "rejected", "incomplete"),
-    *("timeout", "timed_out", "cancelled", "canceled", "aborted", "killed", "interrupted"),
-}
+KNOWN_WORDS = Vocabulary()
 
 
-def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
+def to_values(
+    cls: type[Event], sources: Sequence[object], words: Vocabulary = KNOWN_WORDS
+) -> dict[str, Any]:
     """Return the field values that the sources give an event class, the earlier source first.
 
     What no field takes goes into the metadata under its own key. Within one source a field's own
     name wins over its other spellings, and these over each other in the order of the table.
+
+    Raises:
+        StatusError: an outcome says that the work is not over, or a word that `words` lack.
     """
     names = spellings(cls)
     values: dict[str, Any] = {}
@@ -56,8 +58,8 @@ def to_values(cls: type[Event], sources: Sequence[object]) -> dict[str, Any]:
                     filled[field] = key
                 else:
                     rest.setdefault(key, value)
-    if isinstance(status := values.get("success"), str):
-        values["success"] = _success_of(status)
+    if "success" in cls.model_fields:
+        _judge(values, rest, words)
     if rest:
         values.setdefault("metadata", rest)
     if cls is RoutingDecision:
@@ -85,23 +87,24 @@ def _name_candidates(decision: dict[str, Any]) -> None:
         }
 
 
-def _success_of(status: str) -> object:
-    said = truth_of(status)
-    return status if said is None else said
-
-
-def truth_of(said: object) -> bool | None:
-    """Return whether a host's flag, word or enum's member says success; None if it says neither."""
-    if isinstance(said, Enum):
-        said = said.value
-    if isinstance(said, bool):
-        return said
-    if not isinstance(said, str):
-        return None
-    word = said.strip().lower()
-    if word in _SUCCEEDED:
-        return True
-    return False if word in _FAILED else None
+def _judge(values: dict[str, Any], rest: dict[str, Any], words: Vocabulary) -> None:
+    """Let all that speaks of success decide together."""
+    said = values.get("success")
+    told = {name: rest[name] for name in SPEAKING if name in rest}
+    if not told and isinstance(said, bool):
+        return
+    # A number is a status, whichever of the two names it came by.
+    name = "success" if isinstance(said, bool | str) or "status" in told else "status"
+    verdict = words.verdict({**told, name: said})
+    if verdict == UNFINISHED:
+        word = said if said is not None else next(iter(told.values()))
+        raise UnfinishedError(
+            f"status {word!r} says that the work is not over, so nothing has ended"
+        )
+    if verdict is not None:
+        values["success"] = verdict == SUCCESS
+    if not isinstance(said, bool | str | None):
+        rest.setdefault("status", said)  # a number says more than whether it was a success
 
 
 def as_mapping(source: object) -> Mapping[str, Any]:

@@ -11,16 +11,21 @@ from uuid import UUID
 from pydantic import ValidationError
 from uuid_utils import uuid7
 
+from orb_learning._success import StatusError, Vocabulary
 from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
-from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
+from orb_learning.capture._adapt import KNOWN_WORDS, clean_text, cleaned, json_value, to_values
 from orb_learning.capture._masking import Masker
-from orb_learning.capture._task_context import unnamed_task
+from orb_learning.capture._task_context import decision_of, unnamed_task
 from orb_learning.errors import OrbLearningError
 from orb_learning.events import (
     Event,
     Feedback,
     InvalidEvent,
+    PoolExecutionComplete,
+    PoolExecutionStart,
     RoutingDecision,
+    RoutingOutcome,
+    TaskCompleted,
     TaskEvent,
     describe,
 )
@@ -32,6 +37,9 @@ _MARGIN = 8 * 1024
 _MAX_SORTED = 1000
 
 E = TypeVar("E", bound=Event)
+
+_DECIDED = {RoutingOutcome, PoolExecutionStart, PoolExecutionComplete, TaskCompleted}
+"""What follows a decision; a whole execution finds its own."""
 
 _RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
 
@@ -56,6 +64,8 @@ def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
             if metadata is not None and metadata.__class__ is not dict:
                 return None
             fields["metadata"] = {"task_ref": reference, **(metadata or {})}
+    if cls in _DECIDED and "decision_id" not in fields:
+        fields["decision_id"] = decision_of(fields.get("task_id"))
     try:
         validate = cls.__pydantic_validator__.validate_python
         if "event_id" in fields:
@@ -77,7 +87,9 @@ def _known_reference(reference: str) -> tuple[UUID | None, bool]:
     return task_id, uuid_text_differs(reference, task_id)
 
 
-def build(cls: type[E], given: object, fields: dict[str, Any]) -> E:
+def build(
+    cls: type[E], given: object, fields: dict[str, Any], words: Vocabulary = KNOWN_WORDS
+) -> E:
     """Return the event that a host's object and keywords say in the host's own spelling.
 
     Raises:
@@ -93,11 +105,13 @@ def build(cls: type[E], given: object, fields: dict[str, Any]) -> E:
         return given if valid == given else valid
     if cls is Event:
         raise TypeError(f"expected a typed event or record, not {type(given).__name__}")
-    values = to_values(cls, _sources(cls, given, fields))
+    values = to_values(cls, _sources(cls, given, fields), words)
     if issubclass(cls, TaskEvent) and values.get("task_id") is None:
         task_id = unnamed_task(begins_task=cls is RoutingDecision)
         if task_id is not None:
             values["task_id"] = task_id
+    if cls in _DECIDED:
+        values.setdefault("decision_id", decision_of(values.get("task_id")))
     try:
         return cls(**values)
     except Exception:
@@ -123,7 +137,7 @@ def reason_of(error: Exception) -> str:
     """Return why a host's values are no event, in one line."""
     if isinstance(error, ValidationError):
         return describe(error)
-    if isinstance(error, OrbLearningError):
+    if isinstance(error, OrbLearningError | StatusError):
         return str(error)
     try:
         return f"{type(error).__name__}: {error}"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
+from orb_learning._success import SPEAKING
 from orb_learning._types import new_id
-from orb_learning.capture._host_values import failure_fields, named_task, outcome_fields
+from orb_learning.capture._host_values import failure_fields, fields_of, named_task, outcome_fields
 from orb_learning.capture._recorder import Recorder
 from orb_learning.capture._task_context import TaskScope, current_scope, enter_scope, remember
 from orb_learning.capture._wrapping import Call, watched
@@ -111,23 +112,36 @@ class RunningExecution:
         self._cpu = time.process_time()
         self._began = time.monotonic()
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(
+        self, error: BaseException | None, returned: object = None, source: str | None = None
+    ) -> None:
         measured = {
             "duration_seconds": time.monotonic() - self._began,
             "cpu_time_seconds": time.process_time() - self._cpu,
             "peak_memory_mb": self._most_memory(),
             "attempt": max(self._attempt or 0, self._scope.attempt or 0) or None,
+            "decision_id": decision.event_id if (decision := self._scope.decision) else None,
         }
         self._scope.depth -= 1
         self._has_ended = True
         self._leave()
         said = {name: value for name, value in self._said().items() if value is not None}
         if error is None:
-            ended = outcome_fields(said)
+            ended = self._told(said, returned, source)
         else:
             # What the block says wins, but for the success of a block that failed.
             ended = {**failure_fields(error), **said, "success": False}
-        self._recorder.record(RoutingOutcome, {**measured, **ended}, {})
+        if ended is not None:
+            self._recorder.record(RoutingOutcome, {**measured, **ended}, {})
+
+    def _told(
+        self, said: dict[str, Any], returned: object, source: str | None
+    ) -> dict[str, Any] | None:
+        """Return what the block said, and else what the function's result says of its success."""
+        flags = {name: value for name, value in fields_of(returned).items() if name in SPEAKING}
+        if any(name in SPEAKING for name in said):
+            flags = {}
+        return outcome_fields({**flags, **said}, self._recorder.words, source=source)
 
     def _enter(self) -> None:
         enter_scope(self._scope)
@@ -170,7 +184,7 @@ class _DecoratedCall:
         self._run._enter()
 
     def returned(self, result: object) -> None:
-        self._run._end(None)
+        self._run._end(None, result, "returned")
 
     def failed(self, error: BaseException) -> None:
         self._run._end(error)

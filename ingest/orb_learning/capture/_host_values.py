@@ -12,13 +12,20 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from orb_learning._spellings import spellings
+from orb_learning._success import (
+    FAILURE,
+    SUCCESS,
+    UNFINISHED,
+    UnknownWordError,
+    Vocabulary,
+)
 from orb_learning._types import ErrorType, new_id, task_uuid
 from orb_learning.capture._adapt import (
+    KNOWN_WORDS,
     as_mapping,
     cleaned,
     json_value,
     to_values,
-    truth_of,
 )
 from orb_learning.events import Event, RoutingDecision, RoutingFields
 
@@ -39,7 +46,6 @@ _NAMES = {
 # Of an instrumented call these are what the hooks saw; the host's own mean something else.
 _ANY_TASK = new_id()
 _SEEN = {"event_id", "schema_version", "occurred_at", "captured_at"}
-_FLAGS = {"true": True, "false": False}
 
 
 def fields_of(value: object) -> dict[str, Any]:
@@ -56,9 +62,14 @@ def event_fields(cls: type[Event], *sources: Mapping[str, Any]) -> dict[str, Any
     """Return the fields of an event that a host's words say, the earlier source first.
 
     A host that is watched has chosen its words for itself. What has a field's name and is no value
-    of that field goes into the metadata, so that the rest of the event stands.
+    of that field goes into the metadata, so that the rest of the event stands. An outcome whose
+    word nobody knows keeps it, for whoever records it to refuse.
     """
-    values = to_values(cls, [_fitting(cls, source) for source in sources])
+    fitting = [_fitting(cls, source) for source in sources]
+    try:
+        values = to_values(cls, fitting)
+    except UnknownWordError:
+        return {**fitting[0], "metadata": _bounded(fitting[0].get("metadata") or {})}
     if "metadata" in values:
         values["metadata"] = _bounded(values["metadata"])
     if _misfits(cls, values):
@@ -124,23 +135,58 @@ def names_tier(told: Mapping[str, Any]) -> bool:
 
 def is_outcome(told: Mapping[str, Any]) -> bool:
     """Tell whether a router's answer is the outcome of the task it has run."""
-    return _said_success(told) is not None and not names_tier(told)
+    try:
+        verdict = KNOWN_WORDS.verdict(told)
+    except UnknownWordError:
+        return False
+    return verdict in (SUCCESS, FAILURE) and not names_tier(told)
 
 
-def outcome_fields(result: object) -> dict[str, Any]:
-    """Return what an execution's result says, `success` among it."""
+def outcome_fields(
+    result: object, words: Vocabulary = KNOWN_WORDS, *, source: str | None = None
+) -> dict[str, Any] | None:
+    """Return what an execution's result says, `success` among it; None if it is not over.
+
+    A word that nobody knows stays what it is, for whoever records it to refuse.
+
+    Args:
+        result: an object with fields, an exception, or the status alone.
+        words: what the host's words mean.
+        source: what `metadata.success_source` says of a result that says nothing of its success.
+    """
     if issubclass(type(result), BaseException):
         return failure_fields(cast("BaseException", result))
     told = fields_of(result)
-    success = _said_success(told or {"status": result})
+    is_known = True
+    verdict: str | None = None
+    try:
+        if told:
+            verdict = words.verdict(told)
+        elif issubclass(type(result), bool | str | Enum):
+            verdict = words.meaning(result)
+    except UnknownWordError:
+        is_known = False
     for key in ("error", "error_message"):
         error = told.pop(key, None)
         if issubclass(type(error), BaseException):
             told = {**failure_fields(error), **told}
         elif not _is_empty(error):
             told[key] = _text_of(error)
-    has_error = "error" in told or "error_message" in told
-    return {**told, "success": not has_error if success is None else success}
+    if verdict in (SUCCESS, FAILURE):
+        return {**told, "success": verdict == SUCCESS}
+    if "error" in told or "error_message" in told:
+        return {**told, "success": False}
+    if verdict == UNFINISHED:
+        return None
+    if not is_known:
+        return told
+    if source is not None:
+        metadata = told.get("metadata")
+        told["metadata"] = {
+            **(metadata if isinstance(metadata, Mapping) else {}),
+            "success_source": source,
+        }
+    return {**told, "success": True}
 
 
 def failure_fields(error: BaseException) -> dict[str, Any]:
@@ -210,29 +256,6 @@ def _bounded(metadata: Mapping[Any, Any]) -> Any:
         for key, value in metadata.items()
     }
     return json_value(kept, MAX_TOLD_CHARACTERS)
-
-
-def _said_success(told: Mapping[str, Any]) -> bool | None:
-    said = told.get("success")
-    known = _truth(said)
-    if known is None and said is not None and not issubclass(type(said), str | Enum):
-        with suppress(Exception):
-            return bool(said)  # 1, or numpy's own True
-    return _truth(told.get("status")) if known is None else known
-
-
-def _truth(said: object) -> bool | None:
-    """Return whether a flag, a word or an enum's member says success; None if it says neither."""
-    if not issubclass(type(said), bool | str | Enum):
-        return None
-    member: Any = said
-    words = (member.value, member.name) if issubclass(type(said), Enum) else (said,)
-    with suppress(Exception):
-        for word in words:
-            known = _FLAGS.get(word) if isinstance(word, str) else None
-            if (known := truth_of(word) if known is None else known) is not None:
-                return known
-    return None
 
 
 def _is_empty(value: object) -> bool:

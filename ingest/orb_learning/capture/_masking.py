@@ -40,7 +40,16 @@ _MARGIN = 4 * 1024
 _WITHHELD = "[withheld]"
 _MAX_PATH = 200
 # An event that is masked must stay one: these fields take a few words only.
-_WORDS = frozenset({"event_type", "project_maturity", "strictness_level", "task_hash", "user_hash"})
+_WORDS = frozenset(
+    {
+        "event_type",
+        "project_maturity",
+        "strictness_level",
+        "timestamp_source",
+        "task_hash",
+        "user_hash",
+    }
+)
 
 
 _is_hash = searcher("^sha256:[0-9a-f]{64}$")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+from orb_learning._success import UnknownWordError, Vocabulary
 from orb_learning.capture._build import build, direct, reason_of, refusal
 from orb_learning.capture._masking import Masker
 from orb_learning.capture._task_context import decided
@@ -30,6 +31,7 @@ logger = logging.getLogger("orb_learning.capture")
 
 WARN_EVERY_SECONDS = 60.0
 MAX_RECORDED_POOLS = 10_000
+MAX_WARNED_WORDS = 100
 
 E = TypeVar("E", bound=Event)
 
@@ -53,12 +55,14 @@ class CaptureStats:
         quarantined: invalid events that the spool holds, with their reasons.
         dropped: events that the operating system refused to store.
         written_bytes: bytes of all lines written, newlines included.
+        unknown_words: those of the quarantined whose status word nobody knows.
     """
 
     captured: int
     quarantined: int
     dropped: int
     written_bytes: int
+    unknown_words: int = 0
 
 
 class Recorder:
@@ -75,6 +79,7 @@ class Recorder:
         strict: bool = False,
         mask: Callable[[str], str] | None = None,
         hash_descriptions: bool = False,
+        status_words: Mapping[str, bool] | None = None,
         fsync_interval_seconds: float | None = None,
         max_segment_bytes: int = MAX_SEGMENT_BYTES,
     ) -> None:
@@ -86,6 +91,8 @@ class Recorder:
             mask: the host's own rule, beside the built-in ones: takes any text of an event and
                 returns what may be written of it. If it fails, the text is withheld.
             hash_descriptions: write only the SHA-256 of task descriptions and prompts.
+            status_words: words of the host's own that say how work ended, with whether they say
+                success, such as `{"green": True}`.
             fsync_interval_seconds: force lines to the disk at most this late; None leaves that to
                 the system, 0 forces each line.
             max_segment_bytes: a new segment is begun beyond this size.
@@ -97,12 +104,15 @@ class Recorder:
             max_segment_bytes=max_segment_bytes,
             fsync_interval_seconds=fsync_interval_seconds,
         )
+        self.words = Vocabulary(status_words)
         self._masker = Masker(mask, hash_descriptions=hash_descriptions)
         self._has_work = self._masker.has_work
         for event in _HOOKED:
             event.model_rebuild()  # now, and not within the first call of a hook
         self._quarantined = 0
         self._dropped = 0
+        self._unknown_words = 0
+        self._warned_words: set[str] = set()
         self._warned_at = float("-inf")
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._recorded_pools: set[str] = set()
@@ -111,7 +121,11 @@ class Recorder:
         """Return what has been captured, quarantined, dropped and written so far."""
         spool = self._spool
         return CaptureStats(
-            spool.lines - self._quarantined, self._quarantined, self._dropped, spool.written_bytes
+            spool.lines - self._quarantined,
+            self._quarantined,
+            self._dropped,
+            spool.written_bytes,
+            self._unknown_words,
         )
 
     def close(self) -> None:
@@ -144,7 +158,7 @@ class Recorder:
         try:
             event = direct(cls, given, fields)
             if event is None:
-                event = build(cls, given, fields)
+                event = build(cls, given, fields, self.words)
             line = event.__pydantic_serializer__.to_json(event)
             if self._has_work(line):
                 event = self._masker.masked(event)
@@ -158,6 +172,8 @@ class Recorder:
             if self.is_strict:
                 raise InvalidEventError(f"{cls.__name__}: {reason}") from error
             self._quarantine(cls, given, fields, reason)
+            if isinstance(error, UnknownWordError):
+                self._count_unknown(reason)
             return None
         try:
             self._spool.append(line)
@@ -191,6 +207,14 @@ class Recorder:
             return
         self._quarantined += 1
         self.warn("quarantined a %s: %s", refused.claimed_type, refused.reason)
+
+    def _count_unknown(self, reason: str) -> None:
+        """Count a status word that nobody knows, and tell once how it is taught."""
+        self._unknown_words += 1
+        word = reason.partition(";")[0]
+        if word not in self._warned_words and len(self._warned_words) < MAX_WARNED_WORDS:
+            self._warned_words.add(word)
+            logger.warning("%s", reason)
 
     def _drop(self, error: Exception) -> None:
         self._dropped += 1

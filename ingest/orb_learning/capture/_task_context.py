@@ -88,6 +88,14 @@ def decided(decision: RoutingDecision) -> None:
         _current.set(TaskScope(decision.task_id, decision=decision))
 
 
+def decision_of(task_id: object) -> UUID | None:
+    """Return the event id of the newest decision on a task, if the running code works on it."""
+    scope = _current.get()
+    if scope is None or scope.decision is None or scope.task_id != task_id:
+        return None
+    return scope.decision.event_id
+
+
 def unnamed_task(*, begins_task: bool) -> UUID | None:
     """Return the id of the task that an event without one is about.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orb_learning.cli._show import err, out, print_report, printable, progress
+from orb_learning.cli._words import StatusWords, taught
 from orb_learning.home import Home
 
 app = typer.Typer()
@@ -31,6 +32,7 @@ def import_(
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Read times without an offset as UTC.")
     ] = False,
+    status_word: StatusWords = None,
 ) -> None:
     """Record finished executions from files.
 
@@ -45,7 +47,8 @@ def import_(
     home: Home = context.obj
     home.create()
     field_map = FieldMap(map_ or [])
-    with Telemetry(home.root) as telemetry, progress("rows") as advance:
+    words = taught(status_word)
+    with Telemetry(home.root, status_words=words) as telemetry, progress("rows") as advance:
         report = import_files(
             telemetry, files, field_map=field_map, assume_utc=assume_utc, on_progress=advance
         )

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from orb_learning.cli._show import err, out, print_table, printable, shown
+from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import HomeError
 
 app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
@@ -71,14 +72,17 @@ def replay(
     quarantine_id: Annotated[
         UUID | None, typer.Argument(metavar="[ID]", help="Only this one.")
     ] = None,
+    status_word: StatusWords = None,
 ) -> None:
     """Load what this release can read, as if it had never been refused.
 
-    `orb-learning quarantine replay`
+    `orb-learning quarantine replay --status-word green=success`
     """
     from orb_learning import staging
 
-    report = staging.replay_quarantine(context.obj, only=quarantine_id)
+    report = staging.replay_quarantine(
+        context.obj, only=quarantine_id, status_words=taught(status_word)
+    )
     out.print(
         f"{report.loaded:,} loaded, {report.duplicates:,} duplicates, "
         f"{len(report.still_invalid):,} still invalid",

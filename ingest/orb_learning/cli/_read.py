@@ -103,6 +103,11 @@ def status(context: typer.Context) -> None:
         "events loaded": busy if state.loaded_events is None else f"{state.loaded_events:,}",
         "in quarantine": busy if state.quarantined is None else f"{state.quarantined:,}",
         **(
+            {"unknown status words": f"in {state.unknown_words:,} of them; see quarantine list"}
+            if state.unknown_words
+            else {}
+        ),
+        **(
             {"hidden events": f"{state.hidden_events:,} from before {state.executions_from}"}
             if state.executions_from
             else {}
@@ -112,6 +117,11 @@ def status(context: typer.Context) -> None:
             f"as of {publication.as_of[:10]}, {publication.rows['executions']:,} executions"
             if publication
             else "never"
+        ),
+        **(
+            {"ambiguous attempts": f"of {state.ambiguous_tasks:,} tasks, told by clocks alone"}
+            if state.ambiguous_tasks
+            else {}
         ),
         **_scheduled(state),
         **{f"size of {name}": decimal(size) for name, size in state.sizes.items()},

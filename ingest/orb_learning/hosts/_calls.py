@@ -95,6 +95,8 @@ class RecordedCall(ABC):
     def _record(self, cls: type[Event], fields: dict[str, Any]) -> Event | None:
         """Record an event of the task for every recorder; return it if one of them holds it."""
         fields = {**fields, "task_id": self._scope.task_id}
+        if len(self._recorders) > 1:  # an outcome names the decision in every home
+            fields.setdefault("event_id", new_id())
         recorded = [recorder.record(cls, None, fields) for recorder in self._recorders]
         return next((event for event in recorded if event is not None), None)
 
@@ -128,6 +130,9 @@ class RecordedCall(ABC):
         """Return the number of the call's attempt, where there is another one."""
         return {"attempt": self._attempt} if self._scope.attempts > 1 else {}
 
+    def _outcome(self, result: object) -> dict[str, Any] | None:
+        return outcome_fields(result, self._recorders[0].words, source="returned")
+
     def _record_outcome(
         self, cls: type[Outcome], told: dict[str, Any], pool: dict[str, Any] | None = None
     ) -> None:
@@ -155,7 +160,7 @@ class Routing(RecordedCall):
         if self._has_run:
             self._complete_decision(fields_of(result))
         elif is_outcome(told):
-            self._record_run(outcome_fields(result))
+            self._record_run(self._outcome(result))
         else:
             self._decide(told, self._task, self._began_at, self._next_attempt())
 
@@ -172,12 +177,13 @@ class Routing(RecordedCall):
         """Record the tier that the router tells only after the run."""
         inferred = self._scope.decision
         if inferred and _INFERRED in (inferred.metadata or {}) and names_tier(told):
-            self._decide(told, self._task, inferred.occurred_at, inferred.attempt)
+            self._decide(told, self._task, inferred.occurred_at, inferred.attempt or 1)
 
-    def _record_run(self, told: dict[str, Any]) -> None:
+    def _record_run(self, told: dict[str, Any] | None) -> None:
         self._decide({}, self._task, self._began_at, self._next_attempt())
         self._begin_attempt()
-        self._record_outcome(RoutingOutcome, told)
+        if told is not None:
+            self._record_outcome(RoutingOutcome, told)
 
 
 class PoolExecution(RecordedCall):
@@ -223,7 +229,8 @@ class PoolExecution(RecordedCall):
             self._remember(self._record(RoutingDecision, again))
 
     def _record_result(self, result: Any) -> None:
-        self._record_outcome(PoolExecutionComplete, outcome_fields(result), self._pool)
+        if (ended := self._outcome(result)) is not None:
+            self._record_outcome(PoolExecutionComplete, ended, self._pool)
 
     def _record_failure(self, error: Any) -> None:
         self._record_outcome(PoolExecutionComplete, failure_fields(error), self._pool)

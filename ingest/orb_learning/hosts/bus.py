@@ -207,10 +207,17 @@ class BusLink:
         result = fields_of(payload.get("result"))
         told = without_nested(payload, "result") if result else payload
         told.update((key, value) for key, value in result.items() if value is not None)
-        told = outcome_fields(told)
+        ended = outcome_fields(told, self._recorder.words)
+        if ended is None:
+            return
+        told = ended
         pool_id = _pool_id(payload, message, result)
         named = _named_task(payload, result)
-        task_id = named[1] if named is not None else self._unnamed_task(pool_id, told["success"])
+        task_id = (
+            named[1]
+            if named is not None
+            else self._unnamed_task(pool_id, told.get("success") is True)
+        )
         if task_id is None:
             return  # the pool manager's own call says the same, and for which task
         if named is not None:

@@ -153,6 +153,7 @@ class Execution(Row):
     task_group: str | None = None
     parent_task_id: UUID | None
     attempt: int
+    attempt_is_ambiguous: bool
     content_hash: str
     load_id: int
 

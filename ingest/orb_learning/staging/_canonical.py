@@ -32,6 +32,7 @@ from orb_learning._types import (
     Strictness,
     Text,
     Time,
+    TimestampSource,
 )
 from orb_learning.events import EVENT_TYPES, SCHEMA_VERSION, Event
 from orb_learning.staging._columns import raw_columns
@@ -68,6 +69,7 @@ _BOUNDS: dict[object, str] = {
     Fraction: "({x} = 0 or {x} between 1e-4 and 1)",
     Propensity: "{x} between 1e-4 and 1",
     Amount: "({x} = 0 or {x} between 1e-4 and 1e9)",
+    TimestampSource: f"{{x}} = '{get_args(TimestampSource)[0]}'",
     Maturity: f"{{x}} in {get_args(Maturity)}",
     Strictness: f"{{x}} in {get_args(Strictness)}",
     Metadata: f"regexp_full_match(cast({{x}} as varchar), '{_METADATA}') and {_KEYS_DIFFER}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from orb_learning._database import transaction
+from orb_learning._success import Vocabulary
 from orb_learning.capture import build, reason_of
 from orb_learning.errors import HomeError, InvalidEventError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, Event
@@ -43,16 +44,24 @@ class ReplayReport:
     still_invalid: dict[UUID, str]
 
 
-def replay_quarantine(home: Home, *, only: UUID | None = None) -> ReplayReport:
+def replay_quarantine(
+    home: Home, *, only: UUID | None = None, status_words: Mapping[str, bool] | None = None
+) -> ReplayReport:
     """Load the lines in quarantine that are valid now, as if they had never been bad.
 
     The lines leave the load that refused them and become one of their own, in the same
     transaction, so that every load and segment goes on adding up.
 
+    Args:
+        home: the home.
+        only: the one line to try; None for all.
+        status_words: what status words of the host's own say, as for `Telemetry`.
+
     Raises:
         HomeError: `only` is not in quarantine; or see `load`.
         BusyError, MigrationError: see `load`.
     """
+    words = Vocabulary(status_words)
     with open_staging(home) as connection:
         rows = rows_in(connection, only, None)
         if only is not None and not rows:
@@ -62,7 +71,7 @@ def replay_quarantine(home: Home, *, only: UUID | None = None) -> ReplayReport:
         still: dict[UUID, str] = {}
         for row in rows:
             try:
-                event, line = _read(row)
+                event, line = _read(row, words)
             except InvalidEventError as error:
                 still[row.quarantine_id] = str(error)
             else:
@@ -136,14 +145,14 @@ def _commit_replay(
     return report
 
 
-def _read(row: Quarantined) -> tuple[Event, bytes]:
-    event, spelled = _refused_event(row) if row.claimed_type else read_event(row.line)
+def _read(row: Quarantined, words: Vocabulary) -> tuple[Event, bytes]:
+    event, spelled = _refused_event(row, words) if row.claimed_type else read_event(row.line)
     if event.type_name not in EVENT_TYPES:
         raise InvalidEventError(f"a {event.type_name} is loaded by no table")
     return event, spelled
 
 
-def _refused_event(row: Quarantined) -> tuple[Event, bytes]:
+def _refused_event(row: Quarantined, words: Vocabulary) -> tuple[Event, bytes]:
     """Build what a hook refused again, from the fields as the host gave them."""
     if has_imported_id(row.quarantine_id):
         # Columns may have been mapped, or have shifted, so that the rules
@@ -164,7 +173,7 @@ def _refused_event(row: Quarantined) -> tuple[Event, bytes]:
         "captured_at": row.captured_at,
     }
     try:
-        event = build(cls, fields.pop("given", None), {**known, **fields})
+        event = build(cls, fields.pop("given", None), {**known, **fields}, words)
     except Exception as error:  # the values are a host's, and may be anything
         raise InvalidEventError(reason_of(error)) from error
     return event, event.to_line()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from orb_learning._database import connect
+from orb_learning._success import UNKNOWN_WORD
 from orb_learning.errors import BusyError, HomeError, NotPublishedError
 from orb_learning.home import Home, size_of
-from orb_learning.publication import Publication, current
+from orb_learning.publication import DATABASE, Publication, current
 from orb_learning.refresh import ScheduleState, is_scheduled, read_state
 from orb_learning.spool import open_segment, segment_names
 from orb_learning.staging import floor_of, hidden_events, with_remedy
@@ -25,12 +26,15 @@ class Status:
         last_load_at: when it was committed.
         loaded_events: rows of all raw tables, as the ledger counts them.
         quarantined: lines in quarantine.
+        unknown_words: those of them that hold a status word which nobody knows.
         publication: the publication in force, if there is one.
         sizes: bytes of each store.
         schedule: what the newest scheduler wrote, if there ever was one.
         is_scheduled: whether it is at work now.
         executions_from: the first day whose executions are kept, if older ones were given up.
         hidden_events: events of tasks in staging from before that day.
+        ambiguous_tasks: published tasks of which clocks alone say which outcome is of which
+            attempt.
     """
 
     pending_events: int | None
@@ -44,6 +48,8 @@ class Status:
     is_scheduled: bool = False
     executions_from: date | None = None
     hidden_events: int = 0
+    ambiguous_tasks: int = 0
+    unknown_words: int = 0
 
 
 def read_status(home: Home) -> Status:
@@ -64,7 +70,7 @@ def read_status(home: Home) -> Status:
     }
     schedule = read_state(home)
     positions: dict[str, int] = {}
-    load_id, load_at, loaded, quarantined = 0, None, 0, 0
+    load_id, load_at, loaded, quarantined, unknown = 0, None, 0, 0, 0
     floor, hidden = None, 0
     if home.staging.exists():
         try:
@@ -82,8 +88,10 @@ def read_status(home: Home) -> Status:
                         "select coalesce(max(load_id), 0), arg_max(loaded_at, load_id),"
                         " coalesce(cast(sum(loaded) as bigint), 0) from ledger.loads"
                     ).fetchall()
-                    ((quarantined,),) = connection.execute(
-                        "select count(*) from ledger.quarantine"
+                    ((quarantined, unknown),) = connection.execute(
+                        "select count(*), count(*) filter (where starts_with(reason, ?))"
+                        " from ledger.quarantine",
+                        [UNKNOWN_WORD],
                     ).fetchall()
                 if ("retention",) in ledger and (floor := floor_of(connection)):
                     hidden = hidden_events(connection, floor)
@@ -105,7 +113,24 @@ def read_status(home: Home) -> Status:
         is_scheduled(home),
         floor,
         hidden,
+        _ambiguous_tasks(home) if publication else 0,
+        unknown,
     )
+
+
+def _ambiguous_tasks(home: Home) -> int:
+    """Return how many; 0 too where an older release has published."""
+    import duckdb
+
+    try:
+        with connect(home.current.resolve() / DATABASE, read_only=True) as connection:
+            ((tasks,),) = connection.execute(
+                "select count(distinct coalesce(parent_task_id, task_id)) from executions"
+                " where attempt_is_ambiguous"
+            ).fetchall()
+            return int(tasks)
+    except (duckdb.BinderException, duckdb.CatalogException, HomeError, BusyError):
+        return 0
 
 
 def _pending(home: Home, positions: dict[str, int]) -> int:

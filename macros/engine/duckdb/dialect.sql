@@ -17,6 +17,20 @@
     [{{ value }}]
 {%- endmacro %}
 
+{#- Most say the same or only one says anything: a map is made only where it is needed. -#}
+{% macro duckdb__merged_objects(values) -%}
+    {%- set first = 'coalesce(' ~ values | join(', ') ~ ')' -%}
+    case
+        when {% for value in values %}coalesce({{ value }} = {{ first }}, true){{ ' and ' if not loop.last }}{% endfor %}
+            then {{ first }}
+        else to_json(map_concat(
+            {%- for value in values | reverse %}
+            cast({{ value }} as map (varchar, json)){{ ',' if not loop.last }}
+            {%- endfor %}
+        ))
+    end
+{%- endmacro %}
+
 {% macro duckdb__seconds_before(moment, seconds) -%}
     {{ moment }} - to_microseconds(cast(round({{ seconds }} * 1000000) as bigint))
 {%- endmacro %}

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from orb_learning._spellings import spellings
 from orb_learning._types import MAX_METADATA_CHARACTERS, MAX_METADATA_DEPTH, task_uuid
 from orb_learning.capture import clean_text, cleaned, json_value, to_values
-from orb_learning.capture._adapt import MAX_DEPTH, MAX_TEXT, as_mapping, truth_of
+from orb_learning.capture._adapt import MAX_DEPTH, MAX_TEXT, as_mapping
 from orb_learning.events import (
     EVENT_TYPES,
     ExecutionRecorded,
@@ -181,8 +181,24 @@ def test_words_for_failure_are_understood(word):
     assert to_values(RoutingOutcome, [{"status": word}])["success"] is False
 
 
-def test_a_word_that_says_neither_is_left_for_validation():
-    assert to_values(RoutingOutcome, [{"status": "pending"}])["success"] == "pending"
+def test_what_is_not_over_and_what_nobody_knows_is_no_outcome():
+    with pytest.raises(ValueError, match="status 'pending' says that the work is not over"):
+        to_values(RoutingOutcome, [{"status": "pending"}])
+    with pytest.raises(ValueError, match="status word 'green' unknown; known are "):
+        to_values(RoutingOutcome, [{"status": "green"}])
+
+
+def test_all_that_speaks_of_success_decides_together():
+    told = {"success": True, "returncode": 3, "is_error": False}
+    assert to_values(RoutingOutcome, [told]) == {
+        "success": False,
+        "metadata": {"returncode": 3, "is_error": False},
+    }
+    assert to_values(RoutingOutcome, [{"status": 503}]) == {
+        "success": False,
+        "metadata": {"status": 503},
+    }
+    assert to_values(RoutingOutcome, [{"ok": True}])["success"] is True
 
 
 def test_enumerations_stand_for_their_values():
@@ -389,19 +405,3 @@ def test_a_pool_is_not_a_spelling_where_there_is_no_pool_type():
         "pool_id": "p",
     }
     assert to_values(Feedback, [{"pool": "swarm"}]) == {"metadata": {"pool": "swarm"}}
-
-
-@pytest.mark.parametrize(
-    ("said", "known"),
-    [
-        (True, True),
-        (False, False),
-        (Enum("Status", {"DONE": "Completed "}).DONE, True),
-        ("cancelled", False),
-        ("queued", None),
-        (1, None),
-        (None, None),
-    ],
-)
-def test_a_status_says_success_failure_or_neither(said, known):
-    assert truth_of(said) is known

@@ -474,7 +474,6 @@ def test_the_hosts_own_form_of_a_completed_task(heard):
         ({"status": "error"}, {"success": False}),
         ({"success": False}, {"success": False}),
         ({"success": True, "status": "odd"}, {"success": True, "metadata": {"status": "odd"}}),
-        ({"status": "paused"}, {"success": True, "metadata": {"status": "paused"}}),
         ({"status": "paused", "error": "x"}, {"success": False, "error_message": "x"}),
         ({"error": "boom"}, {"success": False, "error_message": "boom"}),
         ({"error": ["boom", 3]}, {"success": False, "error_message": "['boom', 3]"}),

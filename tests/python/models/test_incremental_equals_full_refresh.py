@@ -50,20 +50,22 @@ runs = st.lists(
 )
 
 
+@pytest.mark.parametrize("part", range(3))
 def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
+    part: int,
     parsed: Refresher,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> None:
-    examples = 100 if request.config.getoption("--long") else 9
+    examples = 34 if request.config.getoption("--long") else 3
     tried = 0
 
-    @seed(20261123)
+    @seed(20261123 + part)
     @settings(
         max_examples=examples,
         deadline=None,
         database=None,
-        phases=[Phase.generate] if examples == 9 else [Phase.generate, Phase.shrink],
+        phases=[Phase.generate] if examples == 3 else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
     @given(told=warehouses(), plan=runs)
@@ -102,7 +104,7 @@ def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
             assert expected[name] == rows, name
 
     equal()
-    assert tried >= 200, tried
+    assert tried >= 66, tried
 
 
 def _events(told: list[History], load: int) -> list[object]:

@@ -28,6 +28,10 @@ READ = {
     "quality_window_days": ("quality_trend", WINDOW),
     "pattern_window_days": ("solution_patterns", WINDOW),
     "pattern_min_uses": ("solution_patterns", "pattern_min_uses must be a whole number, not '"),
+    "max_clock_skew_seconds": (
+        "int_attempts",
+        "max_clock_skew_seconds must be a whole number of seconds, not '",
+    ),
     "full_build_tasks": (
         "int_attempts",
         "full_build_tasks must be a whole number of tasks from 1 on, not '",

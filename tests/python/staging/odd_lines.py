@@ -274,6 +274,7 @@ class OddLines:
             return f"{chance.getrandbits(256):064x}"
         made: Any = {
             "schema_version": lambda: 1,
+            "timestamp_source": lambda: "captured",
             "embedding": lambda: [chance.random() for _ in range(384)],
             "repos_used_in": lambda: ["acme/api", "acme/web"],
             "success": lambda: chance.random() < 0.5,

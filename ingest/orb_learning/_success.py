@@ -1,0 +1,193 @@
+"""Whether a host's flags, codes and words say that work succeeded, failed, or is not over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Final
+
+SUCCESS, FAILURE, UNFINISHED = "success", "failure", "unfinished"
+SHOWN_WORDS = 6
+UNKNOWN_WORD = "status word '"
+"""What the reason begins with of an outcome that is refused for its word."""
+
+WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            *("success", "successful", "succeeded", "succeed", "ok", "okay", "pass", "passed"),
+            *("complete", "completed", "done", "finished", "resolved", "solved"),
+            *("true", "yes", "y", "1", "1.0"),
+        ),
+        SUCCESS,
+    ),
+    **dict.fromkeys(
+        (
+            *("failure", "failed", "fail", "error", "errored", "exception", "crash", "crashed"),
+            *("incomplete", "unresolved", "unsolved", "unsuccessful", "rejected", "refused"),
+            *("timeout", "timed out", "timedout", "cancelled", "canceled", "aborted", "abort"),
+            *("killed", "interrupted", "terminated", "expired", "denied", "invalid", "broken"),
+            *("not ok", "notok", "false", "no", "n", "0", "0.0"),
+        ),
+        FAILURE,
+    ),
+    **dict.fromkeys(
+        (
+            *("queued", "pending", "running", "in progress", "inprogress", "submitted"),
+            *("started", "starting", "waiting", "scheduled", "processing", "working", "active"),
+            *("created", "new", "open", "todo", "retrying", "paused", "blocked", "deferred"),
+            *("ongoing", "in flight", "incoming", "planned", "assigned", "up next"),
+        ),
+        UNFINISHED,
+    ),
+}
+"""What a word means, in lower case, with one space for `_` and `-`; other words are unknown."""
+
+_STATES = ("status", "status_code", "state", "outcome", "subtype")
+_FLAGS = ("ok", "is_ok", "passed", "resolved", "solved", "succeeded", "is_success", "successful")
+_FAULTS = ("is_error", "has_error", "failed", "is_failure", "errored")
+_STOPS = ("timed_out", "timeout", "cancelled", "canceled")
+_CODES = ("returncode", "return_code", "exit_code", "exitcode", "exit_status")
+SPEAKING: Final = ("success", *_STATES, *_FLAGS, *_FAULTS, *_STOPS, *_CODES)
+"""The fields that say how work ended."""
+
+_STRICT = ("success", "status", "ok", "is_error", "resolved")
+"""Those that are about nothing else: a word there that nobody knows is told, not passed over."""
+
+
+class StatusError(ValueError):
+    """What a host says of its work is no outcome."""
+
+
+class UnfinishedError(StatusError):
+    """The work is not over."""
+
+
+class UnknownWordError(StatusError):
+    """A word that is neither known nor taught."""
+
+
+class Vocabulary:
+    """What the words of one host mean: the known ones, and those that it has taught."""
+
+    def __init__(self, taught: Mapping[str, bool] | None = None) -> None:
+        """Learn the host's own words, whatever their case.
+
+        Args:
+            taught: each word with whether it says success.
+
+        Raises:
+            ValueError: a word is no text, or what it says is neither true nor false.
+        """
+        for word, says in (taught or {}).items():
+            if not isinstance(word, str) or not word.strip() or not isinstance(says, bool):
+                raise ValueError(
+                    f"status_words takes words with True or False, not {word!r}: {says!r}"
+                )
+        own = {
+            _spelled(word): SUCCESS if says else FAILURE for word, says in (taught or {}).items()
+        }
+        self._words = {**WORDS, **own}
+
+    def verdict(self, told: Mapping[Any, Any]) -> str | None:
+        """Return how the fields say that work ended; None where none of them says anything.
+
+        Where they contradict each other a failure wins, then what is not over.
+
+        Raises:
+            UnknownWordError: all that speak are words that nobody knows.
+        """
+        said: set[str] = set()
+        is_faultless = False
+        unknown: list[object] = []
+        for name in SPEAKING:
+            value = told.get(name)
+            if value is None:
+                continue
+            meaning = self._meaning(name, value)
+            if meaning == SUCCESS and name in _FAULTS:
+                is_faultless = True
+            elif meaning is not None:
+                said.add(meaning)
+            elif name in _STRICT:
+                unknown.append(value)
+        for meaning in (FAILURE, UNFINISHED, SUCCESS):
+            if meaning in said:
+                return meaning
+        if unknown:
+            raise UnknownWordError(_unknown(unknown[0]))
+        return SUCCESS if is_faultless else None
+
+    def _meaning(self, name: str, value: object) -> str | None:
+        if name in _FAULTS or name in _STOPS:
+            meaning = self.meaning(value)
+            if meaning == SUCCESS or ((number := _number(value)) is not None and number > 0):
+                return FAILURE
+            return SUCCESS if meaning == FAILURE and name in _FAULTS else None
+        if name in _CODES:
+            number = _number(value)
+            return None if number is None else SUCCESS if number == 0 else FAILURE
+        if name in _STATES and (number := _number(value)) is not None and number not in (0, 1):
+            return SUCCESS if 200 <= number < 300 else FAILURE if 400 <= number < 600 else None
+        return self.meaning(value)
+
+    def meaning(self, value: object) -> str | None:
+        """Return what one flag, number, word or enum's member says; None if nobody knows."""
+        for word in _words_of(value):
+            if (meaning := self._words.get(_spelled(word))) is not None:
+                return meaning
+        return None
+
+
+def _unknown(value: object) -> str:
+    """Return the one line about a word that nobody knows, with the words that are known."""
+    with suppress(Exception):
+        if isinstance(value, Enum):
+            value = value.value
+    try:
+        shown = str(value)[:60]
+    except Exception:
+        shown = type(value).__name__
+    good, bad = (
+        ", ".join([word for word, meaning in WORDS.items() if meaning == says][:SHOWN_WORDS])
+        for says in (SUCCESS, FAILURE)
+    )
+    return (
+        f"{UNKNOWN_WORD}{shown}' unknown; known are {good}, … as success and {bad}, … as failure "
+        f"(docs/hooks.md); teach yours: Telemetry(status_words={{{shown!r}: True}}) or "
+        f"--status-word '{shown}=success'"
+    )
+
+
+def _words_of(value: object) -> Iterable[str]:
+    """Return the texts that a value may be known by."""
+    with suppress(Exception):
+        kind = type(value)  # a proxy claims to be of another
+        if issubclass(kind, Enum):
+            member: Any = value
+            words = (*_words_of(member.value), str(member.name))
+            # A number may only tell the members apart; as a code it is asked for elsewhere.
+            return words if issubclass(type(member.value), str) else words[::-1]
+        if issubclass(kind, str):
+            return (str.__str__(value),)
+        if issubclass(kind, bool):
+            return ("true" if value else "false",)
+        if (number := _number(value)) is not None:
+            return (f"{number:g}",)
+        if type(value).__name__ in ("bool_", "bool"):  # numpy's own
+            return ("true" if value else "false",)
+    return ()
+
+
+def _spelled(word: str) -> str:
+    return " ".join(word.replace("_", " ").replace("-", " ").lower().split())
+
+
+def _number(value: Any) -> float | None:
+    kind = type(value)
+    if issubclass(kind, bool):
+        return None
+    with suppress(Exception):
+        if issubclass(kind, int | float | str) or hasattr(kind, "__float__"):
+            return float(value)
+    return None
