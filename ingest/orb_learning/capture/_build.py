@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from orb_learning._success import StatusError, Vocabulary
 from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
 from orb_learning.capture._adapt import KNOWN_WORDS, clean_text, cleaned, json_value, to_values
 from orb_learning.capture._masking import Masker
-from orb_learning.capture._task_context import decision_of, unnamed_task
+from orb_learning.capture._task_context import decision_in_scope, unnamed_task
 from orb_learning.errors import OrbLearningError
 from orb_learning.events import (
     Event,
@@ -49,30 +49,33 @@ def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
 
     This is the hot path: all it does in Python is to look at the task's id.
     """
-    if given is not None:
-        if given.__class__ is not dict:
-            return None
-        fields = {**given, **fields}  # type: ignore[dict-item]  # its class was just asked for
+    if given is None:
+        values = fields.copy()
+    elif given.__class__ is dict:
+        values = {**given, **fields}  # type: ignore[dict-item]  # its class was just asked for
+    else:
+        return None
     if cls is Event:
         return None
-    reference = fields.get("task_id")
-    if reference.__class__ is str:
-        task_id, is_a_name = _known_reference(reference)
-        fields = {**fields, "task_id": task_id}
+    task_id = values.get("task_id")
+    if task_id.__class__ is str:
+        reference, (task_id, is_a_name) = task_id, _known_reference(task_id)
+        values["task_id"] = task_id
         if is_a_name:
-            metadata = fields.get("metadata")
+            metadata = values.get("metadata")
             if metadata is not None and metadata.__class__ is not dict:
                 return None
-            fields["metadata"] = {"task_ref": reference, **(metadata or {})}
-    if cls in _DECIDED and "decision_id" not in fields:
-        fields["decision_id"] = decision_of(fields.get("task_id"))
+            values["metadata"] = {"task_ref": reference, **(metadata or {})}
+    if cls in _DECIDED and (decision := decision_in_scope()) is not None:
+        # Their numbers are compared sooner than two ids are.
+        is_its = task_id.__class__ is UUID and cast("UUID", task_id).int == decision.task_id.int
+        if is_its:
+            values.setdefault("decision_id", decision.event_id)
+    if "event_id" not in values:
+        # The text of an id is cheaper to make, and to check, than a `UUID`.
+        values["event_id"] = str(uuid7())
     try:
-        validate = cls.__pydantic_validator__.validate_python
-        if "event_id" in fields:
-            event: E = validate(fields)
-        else:
-            # The text of an id is cheaper to make, and to check, than a `UUID`.
-            event = validate({"event_id": str(uuid7()), **fields})
+        event: E = cls.__pydantic_validator__.validate_python(values)
     except Exception:
         return None  # whatever is wrong, `build` says it
     return event
@@ -111,7 +114,9 @@ def build(
         if task_id is not None:
             values["task_id"] = task_id
     if cls in _DECIDED:
-        values.setdefault("decision_id", decision_of(values.get("task_id")))
+        decision = decision_in_scope()
+        if decision is not None and decision.task_id == values.get("task_id"):
+            values.setdefault("decision_id", decision.event_id)
     try:
         return cls(**values)
     except Exception:

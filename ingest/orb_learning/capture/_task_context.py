@@ -88,12 +88,10 @@ def decided(decision: RoutingDecision) -> None:
         _current.set(TaskScope(decision.task_id, decision=decision))
 
 
-def decision_of(task_id: object) -> UUID | None:
-    """Return the event id of the newest decision on a task, if the running code works on it."""
+def decision_in_scope() -> RoutingDecision | None:
+    """Return the newest decision on the task that the running code works on."""
     scope = _current.get()
-    if scope is None or scope.decision is None or scope.task_id != task_id:
-        return None
-    return scope.decision.event_id
+    return None if scope is None else scope.decision
 
 
 def unnamed_task(*, begins_task: bool) -> UUID | None:
