@@ -62,7 +62,7 @@ class Warm:
         self.variables = f"{{as_of: '{AS_OF:%Y-%m-%dT%H:%M:%S}', indexes: {str(indexes).lower()}}}"
         self.turn = Turn()
         self.selection = WHOLE
-        dbt_plugin.load = self._noted(dbt_plugin.load, "load")
+        dbt_plugin.take_in = self._noted(dbt_plugin.take_in, "load")
         dbt_plugin.publish = self._noted(dbt_plugin.publish, "publish")
 
     def _noted(self, work: Callable[..., Any], step: str) -> Callable[..., Any]:

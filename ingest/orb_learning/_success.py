@@ -141,13 +141,8 @@ class Vocabulary:
 
 def _unknown(value: object) -> str:
     """Return the one line about a word that nobody knows, with the words that are known."""
-    with suppress(Exception):
-        if isinstance(value, Enum):
-            value = value.value
-    try:
-        shown = str(value)[:60]
-    except Exception:
-        shown = type(value).__name__
+    words = tuple(_words_of(value))
+    shown = words[0][:60] if words else type(value).__name__
     good, bad = (
         ", ".join([word for word, meaning in WORDS.items() if meaning == says][:SHOWN_WORDS])
         for says in (SUCCESS, FAILURE)

@@ -26,7 +26,7 @@ from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError, SpoolWriteError
 from orb_learning.events import ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
-from orb_learning.importer import FieldMap, ImportReport, import_files
+from orb_learning.importer import FieldMap, ImportReport, _importing, import_files
 from orb_learning.spool import MAX_LINE_BYTES
 from orb_learning.staging import LoadReport, load
 
@@ -210,7 +210,8 @@ def test_several_files_are_one_import(import_into, tmp_path):
         write_csv(tmp_path / "b.csv", ROWS[:1]),
         write_json(tmp_path / "c.jsonl", [1]),
     )
-    assert report == ImportReport(3, 4, 3, 1, ("c.jsonl row 1: not a JSON object but a int",))
+    reasons = ("c.jsonl row 1: not a JSON object but a int",)
+    assert report == ImportReport(3, 4, 3, 1, reasons, replaced=1)
 
 
 def test_an_import_of_nothing_is_an_import(import_into, tmp_path):
@@ -224,7 +225,7 @@ def test_an_import_of_nothing_is_an_import(import_into, tmp_path):
 
 
 def test_progress_is_told_for_every_row(import_into, tmp_path, monkeypatch):
-    monkeypatch.setattr(importer, "PROGRESS_ROWS", 2)
+    monkeypatch.setattr(_importing, "PROGRESS_ROWS", 2)
     told: list[int] = []
     import_into(write_json(tmp_path / "a.jsonl", [ROW] * 5), on_progress=told.append)
     assert told == [2, 2, 1]
@@ -346,9 +347,9 @@ def test_a_row_too_long_for_a_line_is_refused(imported):
 
 
 def test_a_reason_is_cut_where_a_row_makes_it_endless(imported):
-    (event,) = imported({**ROW, "candidates": {"k" * 300_000: 2}})
-    assert event.reason.startswith("candidates.kkk")
-    assert len(event.reason) == importer.MAX_REASON_CHARACTERS
+    (event,) = imported({**ROW, "success": "k" * 300_000})
+    assert event.reason.startswith("status word 'kkk")
+    assert len(event.reason) < _importing.MAX_REASON_CHARACTERS
 
 
 def test_text_that_no_file_can_hold_is_kept_as_its_escape(imported):
@@ -359,10 +360,21 @@ def test_text_that_no_file_can_hold_is_kept_as_its_escape(imported):
 
 
 def test_only_the_first_reasons_are_told(import_into, tmp_path):
-    report = import_into(write_json(tmp_path / "a.jsonl", [{"n": n} for n in range(9)]))
-    assert (report.rows, report.rejected) == (9, 9)
-    assert len(report.reasons) == importer.SHOWN_REASONS
-    assert report.reasons[4].startswith("a.jsonl row 5: task_id: Field required; success: ")
+    rows = [*({"n": n} for n in range(4)), *([n] * n for n in range(1, 9))]
+    report = import_into(write_json(tmp_path / "a.jsonl", rows))
+    assert (report.rows, report.rejected) == (12, 12)
+    assert report.reasons[0] == "8 rows, the first a.jsonl row 5: not a JSON object but a list"
+    assert report.reasons[1].startswith("4 rows, the first a.jsonl row 1: task_id: Field required;")
+    assert len(report.reasons) == 2
+
+
+def test_no_more_reasons_are_told_than_anybody_reads(import_into, tmp_path, monkeypatch):
+    monkeypatch.setattr(_importing, "MAX_REASONS", 6)
+    rest = {key: value for key, value in ROW.items() if key != "success"}
+    rows = [{**rest, "status": f"odd {number}"} for number in range(20)]
+    report = import_into(write_json(tmp_path / "a.jsonl", rows))
+    assert len(report.reasons) == _importing.SHOWN_REASONS
+    assert report.reasons[0] == "14 rows, the first a.jsonl row 7: other reasons"
 
 
 def test_rows_that_were_refused_end_in_quarantine_and_are_counted_once(import_into, home, tmp_path):
@@ -373,8 +385,9 @@ def test_rows_that_were_refused_end_in_quarantine_and_are_counted_once(import_in
     import_into(file)
     assert load(home) == LoadReport(2, 3, 0, 3, 0)
 
-    found = {reason.partition(":")[0]: line for _, reason, line in quarantine(home)}
-    assert json.loads(json.loads(f'"{found["success"]}"'.replace("\\x22", '\\"'))) == row
+    found = {reason.partition(";")[0]: line for _, reason, line in quarantine(home)}
+    unknown = "status word 'perhaps' unknown"
+    assert json.loads(json.loads(f'"{found[unknown]}"'.replace("\\x22", '\\"'))) == row
 
 
 # Field maps
@@ -403,18 +416,26 @@ def test_a_field_may_be_put_together_from_a_template(imported):
 @pytest.mark.parametrize(
     ("expression", "path"),
     [
-        ("model_tier=metadata.model", "metadata.model"),
-        ("model_tier=metadata.agent.name", "metadata.agent.name"),
-        ("model_tier=metadata.null", "metadata.null"),
-        ("model_tier=absent", "absent"),
         ("model_tier={metadata.agent}|{absent.path}", "absent.path"),
+        ("model_tier={metadata.null}", "metadata.null"),
     ],
 )
-def test_a_row_that_lacks_what_a_field_is_taken_from_is_refused(imported, expression, path):
+def test_a_row_that_lacks_a_part_of_a_template_is_refused(imported, expression, path):
     row = {**ROW, "metadata": {"agent": "coder", "null": None}}
     (event,) = imported(row, field_map=FieldMap([expression]))
     assert event.reason == f"model_tier: the row has no {path} to take it from"
     assert json.loads(event.payload) == row
+
+
+@pytest.mark.parametrize(
+    "path", ["metadata.model", "metadata.agent.name", "metadata.null", "absent", "metrics.cost"]
+)
+def test_a_field_whose_path_a_row_lacks_is_as_if_it_were_not_mapped(imported, path):
+    row = {**ROW, "metadata": {"agent": "coder", "null": None}, "metrics": None}
+    row.pop("actual_cost", None)
+    maps = FieldMap([f"model_tier={path}", f"actual_cost={path}"])
+    (event,) = imported(row, field_map=maps)
+    assert (event.model_tier, event.actual_cost) == (ROW["model_tier"], None)
 
 
 @pytest.mark.parametrize("expression", ["", "model_tier", "model_tier=", "=metadata.model", "="])
@@ -601,11 +622,40 @@ def test_a_parquet_file_that_is_damaged_inside_is_refused_where_it_is(import_int
     assert "\n" not in message
 
 
-def test_what_was_recorded_before_a_file_failed_stays(import_into, home, tmp_path):
+def test_nothing_is_recorded_where_a_file_cannot_be_read(import_into, home, tmp_path):
     (tmp_path / "b.jsonl.gz").write_bytes(b"no")
     with pytest.raises(ImportFileError):
         import_into(write_json(tmp_path / "a.jsonl", ROWS), tmp_path / "b.jsonl.gz")
-    assert load(home) == LoadReport(1, 2, 2)
+    assert load(home) == LoadReport(0, 0, 0)
+
+
+def test_attempts_may_be_counted_from_nought(import_into, home, events_in, tmp_path):
+    file = write_json(tmp_path / "a.jsonl", [{**ROW, "attempt": number} for number in (0, 1)])
+    with pytest.raises(ImportFileError, match=r"a.jsonl row 1: attempt 0; .*--attempts-from 0"):
+        import_into(file)
+    assert events_in(home.spool) == []
+    assert import_into(file, attempts_from=0).recorded == 2
+    assert [event.attempt for event in events_in(home.spool)] == [1, 2]
+
+
+def test_scores_from_nought_to_one_are_asked_about(import_into, home, events_in, tmp_path):
+    file = write_json(tmp_path / "a.jsonl", [{**ROW, "quality": s} for s in (0.5, 1, 0)])
+    with pytest.raises(ImportFileError, match=r"all quality scores .*--quality-scale 1"):
+        import_into(file)
+    assert events_in(home.spool) == []
+    with Telemetry(home.root, quality_scale=1) as telemetry:
+        assert import_files(telemetry, [file]).recorded == 3
+    assert [event.quality_score for event in events_in(home.spool)] == [50, 100, 0]
+
+
+def test_rows_that_replace_others_are_counted(import_into, tmp_path):
+    runs = [
+        {**ROW, "timestamp": f"2026-03-0{day}T12:00:00Z", "actual_cost": cost}
+        for day, cost in ((1, 1), (1, 2), (1, 2), (2, 1), (1, 3))
+    ]
+    assert import_into(write_json(tmp_path / "a.jsonl", runs)).replaced == 2
+    named = [{**ROW, "attempt": 1}, {**ROW, "attempt": 2}, {**ROW, "attempt": 1, "repo": "b"}]
+    assert import_into(write_json(tmp_path / "b.jsonl", named)).replaced == 1
 
 
 @pytest.mark.parametrize("name", ["a[12]", "*", "a?", "{a,b}", "it's", 'say "hi"', "new\nline"])
@@ -783,7 +833,12 @@ def test_every_row_of_json_is_recorded_or_refused(
     folder = tmp_path_factory.mktemp("json")
     file = write_json(folder / "a.jsonl", [*rows, *changed])
     with Telemetry(folder / "home") as telemetry:
-        report = import_files(telemetry, [file], assume_utc=assume_utc)
+        try:
+            report = import_files(telemetry, [file], assume_utc=assume_utc)
+        except ImportFileError as error:
+            assert "--attempts-from 0" in str(error) or "--quality-scale 1" in str(error)
+            assert not events_in(folder / "home" / "spool")
+            return
 
     assert report.rows == len(rows) + len(changed) == report.recorded + report.rejected
     kinds = [type(event) for event in events_in(folder / "home" / "spool")]

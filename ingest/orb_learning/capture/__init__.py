@@ -1,12 +1,11 @@
 """Recording events: what a host says is adapted, checked, masked, and written to the spool."""
 
 from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_values
-from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, build, ids_first, reason_of
+from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, build, ids_first, made, reason_of
 from orb_learning.capture._execution import RunningExecution, current_execution
 from orb_learning.capture._host_values import (
     decision_fields,
     event_fields,
-    failure_fields,
     fields_of,
     is_outcome,
     name_of,
@@ -18,6 +17,7 @@ from orb_learning.capture._host_values import (
     task_fields,
     without_nested,
 )
+from orb_learning.capture._misfits import QUALITY_SCALES, Reading, failure_fields, number_of
 from orb_learning.capture._recorder import CaptureStats, Recorder
 from orb_learning.capture._task_context import (
     TaskScope,
@@ -31,8 +31,10 @@ from orb_learning.capture._wrapping import Call, watched
 
 __all__ = [
     "MAX_PAYLOAD_CHARACTERS",
+    "QUALITY_SCALES",
     "Call",
     "CaptureStats",
+    "Reading",
     "Recorder",
     "RunningExecution",
     "TaskScope",
@@ -49,9 +51,11 @@ __all__ = [
     "ids_first",
     "is_outcome",
     "json_value",
+    "made",
     "name_of",
     "named_task",
     "names_tier",
+    "number_of",
     "outcome_fields",
     "pool_type_of",
     "reason_of",

@@ -13,18 +13,20 @@ from pydantic import BaseModel
 from orb_learning._spellings import comes_first, spellings
 from orb_learning._success import SPEAKING, SUCCESS, UNFINISHED, UnfinishedError, Vocabulary
 from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
-from orb_learning.events import Event, RoutingDecision
+from orb_learning.capture._misfits import Reading, read_outcome
+from orb_learning.events import Event, Outcome, RoutingDecision
 
 MAX_DEPTH = 32
 """How deep nested metadata is kept; a container that lies deeper is left out."""
 
 MAX_TEXT = 64 * 1024
 
-KNOWN_WORDS = Vocabulary()
+USUAL = Reading()
+"""How a host is read that has told nothing of itself."""
 
 
 def to_values(
-    cls: type[Event], sources: Sequence[object], words: Vocabulary = KNOWN_WORDS
+    cls: type[Event], sources: Sequence[object], reading: Reading = USUAL
 ) -> dict[str, Any]:
     """Return the field values that the sources give an event class, the earlier source first.
 
@@ -32,7 +34,7 @@ def to_values(
     name wins over its other spellings, and these over each other in the order of the table.
 
     Raises:
-        StatusError: an outcome says that the work is not over, or a word that `words` lack.
+        StatusError: an outcome says that the work is not over, or a word that nobody knows.
     """
     names = spellings(cls)
     values: dict[str, Any] = {}
@@ -58,8 +60,9 @@ def to_values(
                     filled[field] = key
                 else:
                     rest.setdefault(key, value)
-    if "success" in cls.model_fields:
-        _judge(values, rest, words)
+    if issubclass(cls, Outcome):
+        _judge(values, rest, reading.words)
+        read_outcome(values, rest, reading)
     if rest:
         values.setdefault("metadata", rest)
     if cls is RoutingDecision:

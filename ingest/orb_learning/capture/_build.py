@@ -11,16 +11,19 @@ from uuid import UUID
 from pydantic import ValidationError
 from uuid_utils import uuid7
 
-from orb_learning._success import StatusError, Vocabulary
+from orb_learning._success import StatusError
 from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
-from orb_learning.capture._adapt import KNOWN_WORDS, clean_text, cleaned, json_value, to_values
+from orb_learning.capture._adapt import USUAL, clean_text, cleaned, json_value, to_values
+from orb_learning.capture._host_values import bounded, misfits
 from orb_learning.capture._masking import Masker
+from orb_learning.capture._misfits import Reading, set_aside
 from orb_learning.capture._task_context import decision_in_scope, unnamed_task
 from orb_learning.errors import OrbLearningError
 from orb_learning.events import (
     Event,
     Feedback,
     InvalidEvent,
+    Outcome,
     PoolExecutionComplete,
     PoolExecutionStart,
     RoutingDecision,
@@ -41,10 +44,15 @@ E = TypeVar("E", bound=Event)
 _DECIDED = {RoutingOutcome, PoolExecutionStart, PoolExecutionComplete, TaskCompleted}
 """What follows a decision; a whole execution finds its own."""
 
+_ASKED_FOR = {"event_id", "schema_version", "occurred_at", "captured_at", "metadata", "attempt"}
+"""What an outcome is refused for although it may be left out: another one would be stored."""
+
 _RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
 
 
-def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
+def direct(
+    cls: type[E], given: object, fields: dict[str, Any], reading: Reading = USUAL
+) -> E | None:
     """Return the event if the fields are its own, in values that need no adapting; else None.
 
     This is the hot path: all it does in Python is to look at the task's id.
@@ -66,6 +74,10 @@ def direct(cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
             if metadata is not None and metadata.__class__ is not dict:
                 return None
             values["metadata"] = {"task_ref": reference, **(metadata or {})}
+    if values.get("actual_cost").__class__ is bool or (
+        reading.quality_scale != 100 and "quality_score" in values
+    ):
+        return None
     if cls in _DECIDED and (decision := decision_in_scope()) is not None:
         # Their numbers are compared sooner than two ids are.
         is_its = task_id.__class__ is UUID and cast("UUID", task_id).int == decision.task_id.int
@@ -90,9 +102,7 @@ def _known_reference(reference: str) -> tuple[UUID | None, bool]:
     return task_id, uuid_text_differs(reference, task_id)
 
 
-def build(
-    cls: type[E], given: object, fields: dict[str, Any], words: Vocabulary = KNOWN_WORDS
-) -> E:
+def build(cls: type[E], given: object, fields: dict[str, Any], reading: Reading = USUAL) -> E:
     """Return the event that a host's object and keywords say in the host's own spelling.
 
     Raises:
@@ -108,7 +118,7 @@ def build(
         return given if valid == given else valid
     if cls is Event:
         raise TypeError(f"expected a typed event or record, not {type(given).__name__}")
-    values = to_values(cls, _sources(cls, given, fields), words)
+    values = to_values(cls, _sources(cls, given, fields), reading)
     if issubclass(cls, TaskEvent) and values.get("task_id") is None:
         task_id = unnamed_task(begins_task=cls is RoutingDecision)
         if task_id is not None:
@@ -117,11 +127,29 @@ def build(
         decision = decision_in_scope()
         if decision is not None and decision.task_id == values.get("task_id"):
             values.setdefault("decision_id", decision.event_id)
+    return made(cls, values, reading)
+
+
+def made(cls: type[E], values: dict[str, Any], reading: Reading) -> E:
+    """Return the event of some field values; an outcome's optional misfits go to its metadata.
+
+    Raises:
+        ValidationError: a required field is missing or out of bounds.
+    """
     try:
         return cls(**values)
     except Exception:
         # What plain JSON cannot spell is made plain once, off the fast path.
-        return cls(**with_task_uuid(cleaned(values)))
+        values = with_task_uuid(cleaned(values))
+        if not issubclass(cls, Outcome):
+            return cls(**values)
+    rest: dict[str, Any] = {}
+    for name in misfits(cls, values):
+        if name not in _ASKED_FOR and not cls.model_fields[name].is_required():
+            set_aside(values, rest, name, f"is no {name}", reading)
+    if rest:
+        values["metadata"] = bounded({**rest, **values.get("metadata", {})})
+    return cls(**values)
 
 
 def refusal(

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from orb_learning._success import SPEAKING
 from orb_learning._types import new_id
-from orb_learning.capture._host_values import failure_fields, fields_of, named_task, outcome_fields
+from orb_learning.capture._host_values import fields_of, named_task, outcome_fields
+from orb_learning.capture._misfits import failure_fields
 from orb_learning.capture._recorder import Recorder
 from orb_learning.capture._task_context import TaskScope, current_scope, enter_scope, remember
 from orb_learning.capture._wrapping import Call, watched
@@ -141,7 +142,7 @@ class RunningExecution:
         flags = {name: value for name, value in fields_of(returned).items() if name in SPEAKING}
         if any(name in SPEAKING for name in said):
             flags = {}
-        return outcome_fields({**flags, **said}, self._recorder.words, source=source)
+        return outcome_fields({**flags, **said}, self._recorder.reading.words, source=source)
 
     def _enter(self) -> None:
         enter_scope(self._scope)

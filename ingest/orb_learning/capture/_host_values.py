@@ -19,13 +19,20 @@ from orb_learning._success import (
     UnknownWordError,
     Vocabulary,
 )
-from orb_learning._types import ErrorType, new_id, task_uuid
+from orb_learning._types import new_id, task_uuid
 from orb_learning.capture._adapt import (
-    KNOWN_WORDS,
+    USUAL,
     as_mapping,
     cleaned,
     json_value,
     to_values,
+)
+from orb_learning.capture._misfits import (
+    Reading,
+    failure_fields,
+    is_empty,
+    set_aside,
+    text_of,
 )
 from orb_learning.events import Event, RoutingDecision, RoutingFields
 
@@ -58,7 +65,9 @@ def fields_of(value: object) -> dict[str, Any]:
         return {}
 
 
-def event_fields(cls: type[Event], *sources: Mapping[str, Any]) -> dict[str, Any]:
+def event_fields(
+    cls: type[Event], *sources: Mapping[str, Any], reading: Reading = USUAL
+) -> dict[str, Any]:
     """Return the fields of an event that a host's words say, the earlier source first.
 
     A host that is watched has chosen its words for itself. What has a field's name and is no value
@@ -67,16 +76,18 @@ def event_fields(cls: type[Event], *sources: Mapping[str, Any]) -> dict[str, Any
     """
     fitting = [_fitting(cls, source) for source in sources]
     try:
-        values = to_values(cls, fitting)
+        values = to_values(cls, fitting, reading)
     except UnknownWordError:
-        return {**fitting[0], "metadata": _bounded(fitting[0].get("metadata") or {})}
+        return {**fitting[0], "metadata": bounded(fitting[0].get("metadata") or {})}
     if "metadata" in values:
-        values["metadata"] = _bounded(values["metadata"])
-    if _misfits(cls, values):
+        values["metadata"] = bounded(values["metadata"])
+    if misfits(cls, values):
         values = cleaned(values)
-        misfits = {name: values.pop(name) for name in _misfits(cls, values)}
-        metadata = _bounded({**values.pop("metadata", {}), **misfits})
-        values = to_values(cls, [values, {"metadata": metadata}])
+        aside: dict[str, Any] = {}
+        for name in misfits(cls, values):
+            set_aside(values, aside, name, f"is no {name}", reading)
+        metadata = bounded({**values.pop("metadata", {}), **aside})
+        values = to_values(cls, [values, {"metadata": metadata}], reading)
     return values
 
 
@@ -96,7 +107,7 @@ def name_of(value: object) -> str | None:
         member: Any = value
         return member.value if isinstance(member.value, str) else str(member.name)
     if issubclass(kind, str | int | UUID | PurePath) and not issubclass(kind, bool):
-        return _text_of(value) or None
+        return text_of(value) or None
     return None
 
 
@@ -136,14 +147,14 @@ def names_tier(told: Mapping[str, Any]) -> bool:
 def is_outcome(told: Mapping[str, Any]) -> bool:
     """Tell whether a router's answer is the outcome of the task it has run."""
     try:
-        verdict = KNOWN_WORDS.verdict(told)
+        verdict = USUAL.words.verdict(told)
     except UnknownWordError:
         return False
     return verdict in (SUCCESS, FAILURE) and not names_tier(told)
 
 
 def outcome_fields(
-    result: object, words: Vocabulary = KNOWN_WORDS, *, source: str | None = None
+    result: object, words: Vocabulary = USUAL.words, *, source: str | None = None
 ) -> dict[str, Any] | None:
     """Return what an execution's result says, `success` among it; None if it is not over.
 
@@ -170,8 +181,8 @@ def outcome_fields(
         error = told.pop(key, None)
         if issubclass(type(error), BaseException):
             told = {**failure_fields(error), **told}
-        elif not _is_empty(error):
-            told[key] = _text_of(error)
+        elif not is_empty(error):
+            told[key] = error
     if verdict in (SUCCESS, FAILURE):
         return {**told, "success": verdict == SUCCESS}
     if "error" in told or "error_message" in told:
@@ -187,16 +198,6 @@ def outcome_fields(
             "success_source": source,
         }
     return {**told, "success": True}
-
-
-def failure_fields(error: BaseException) -> dict[str, Any]:
-    """Return how an exception ends an execution."""
-    name, text = type(error).__name__, _text_of(error)
-    return {
-        "success": False,
-        "error_type": _error_type(error),
-        "error_message": f"{name}: {text}" if text else name,
-    }
 
 
 def pool_type_of(manager: object, pool_id: object) -> str | None:
@@ -237,7 +238,7 @@ def _fitting(cls: type[Event], source: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _misfits(cls: type[Event], values: Mapping[str, Any]) -> Collection[str]:
+def misfits(cls: type[Event], values: Mapping[str, Any]) -> Collection[str]:
     """Return the names of the fields that cannot take what a host says of them."""
     try:
         cls.model_validate({"task_id": _ANY_TASK, **values})
@@ -247,7 +248,8 @@ def _misfits(cls: type[Event], values: Mapping[str, Any]) -> Collection[str]:
     return ()
 
 
-def _bounded(metadata: Mapping[Any, Any]) -> Any:
+def bounded(metadata: Mapping[Any, Any]) -> Any:
+    """Return metadata as JSON, each value and all of it cut to what is kept of them."""
     kept = {
         # A short text, as most are, is made storable with the whole.
         key: value
@@ -256,13 +258,6 @@ def _bounded(metadata: Mapping[Any, Any]) -> Any:
         for key, value in metadata.items()
     }
     return json_value(kept, MAX_TOLD_CHARACTERS)
-
-
-def _is_empty(value: object) -> bool:
-    try:
-        return not value
-    except Exception:
-        return False
 
 
 def _readable(value: object) -> object:
@@ -280,20 +275,3 @@ def _field(owner: object, name: Any) -> Any:
         return owner[name] if isinstance(owner, Mapping) else getattr(owner, name)
     except Exception:
         return None
-
-
-def _error_type(error: BaseException) -> str:
-    # By their names: most clients have errors of their own for it.
-    names = " ".join(cls.__name__ for cls in type(error).__mro__).lower()
-    if "timeout" in names:
-        return ErrorType.TIMEOUT
-    if "cancelled" in names or not isinstance(error, Exception):
-        return "cancelled"
-    return ErrorType.CRASH
-
-
-def _text_of(value: object) -> str:
-    try:
-        return str(value)
-    except Exception:
-        return f"<unreadable {type(value).__name__}>"

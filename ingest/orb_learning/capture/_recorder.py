@@ -6,12 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from orb_learning._success import UnknownWordError, Vocabulary
 from orb_learning.capture._build import build, direct, reason_of, refusal
 from orb_learning.capture._masking import Masker
+from orb_learning.capture._misfits import Reading
 from orb_learning.capture._task_context import decided
 from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import (
@@ -31,7 +32,7 @@ logger = logging.getLogger("orb_learning.capture")
 
 WARN_EVERY_SECONDS = 60.0
 MAX_RECORDED_POOLS = 10_000
-MAX_WARNED_WORDS = 100
+MAX_WARNED_OF = 100
 
 E = TypeVar("E", bound=Event)
 
@@ -56,6 +57,7 @@ class CaptureStats:
         dropped: events that the operating system refused to store.
         written_bytes: bytes of all lines written, newlines included.
         unknown_words: those of the quarantined whose status word nobody knows.
+        misfits: optional values that no field takes, kept in the metadata of their events.
     """
 
     captured: int
@@ -63,6 +65,7 @@ class CaptureStats:
     dropped: int
     written_bytes: int
     unknown_words: int = 0
+    misfits: int = 0
 
 
 class Recorder:
@@ -80,6 +83,7 @@ class Recorder:
         mask: Callable[[str], str] | None = None,
         hash_descriptions: bool = False,
         status_words: Mapping[str, bool] | None = None,
+        quality_scale: int = 100,
         fsync_interval_seconds: float | None = None,
         max_segment_bytes: int = MAX_SEGMENT_BYTES,
     ) -> None:
@@ -93,6 +97,7 @@ class Recorder:
             hash_descriptions: write only the SHA-256 of task descriptions and prompts.
             status_words: words of the host's own that say how work ended, with whether they say
                 success, such as `{"green": True}`.
+            quality_scale: the best quality score: 100, or 1 where the host's are from 0 to 1.
             fsync_interval_seconds: force lines to the disk at most this late; None leaves that to
                 the system, 0 forces each line.
             max_segment_bytes: a new segment is begun beyond this size.
@@ -104,7 +109,8 @@ class Recorder:
             max_segment_bytes=max_segment_bytes,
             fsync_interval_seconds=fsync_interval_seconds,
         )
-        self.words = Vocabulary(status_words)
+        self.reading = Reading(Vocabulary(status_words), quality_scale, self._note_misfit)
+        self._once_read = replace(self.reading, quality_scale=100)
         self._masker = Masker(mask, hash_descriptions=hash_descriptions)
         self._has_work = self._masker.has_work
         for event in _HOOKED:
@@ -112,7 +118,8 @@ class Recorder:
         self._quarantined = 0
         self._dropped = 0
         self._unknown_words = 0
-        self._warned_words: set[str] = set()
+        self._misfits = 0
+        self._warned_of: set[str] = set()
         self._warned_at = float("-inf")
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._recorded_pools: set[str] = set()
@@ -126,6 +133,7 @@ class Recorder:
             self._dropped,
             spool.written_bytes,
             self._unknown_words,
+            self._misfits,
         )
 
     def close(self) -> None:
@@ -147,18 +155,22 @@ class Recorder:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def record(self, cls: type[E], given: object, fields: dict[str, Any]) -> E | None:
+    def record(
+        self, cls: type[E], given: object, fields: dict[str, Any], *, is_read: bool = False
+    ) -> E | None:
         """Record an event; return it once the operating system holds it, else None.
 
         Args:
             cls: the event's class; `Event` takes what `given` is.
             given: an event, a record, a mapping, or any object with the fields as attributes.
             fields: further fields; they win over `given`.
+            is_read: whether `event_fields` has read the host's numbers already.
         """
+        reading = self._once_read if is_read else self.reading
         try:
-            event = direct(cls, given, fields)
+            event = direct(cls, given, fields, reading)
             if event is None:
-                event = build(cls, given, fields, self.words)
+                event = build(cls, given, fields, reading)
             line = event.__pydantic_serializer__.to_json(event)
             if self._has_work(line):
                 event = self._masker.masked(event)
@@ -211,9 +223,17 @@ class Recorder:
     def _count_unknown(self, reason: str) -> None:
         """Count a status word that nobody knows, and tell once how it is taught."""
         self._unknown_words += 1
-        word = reason.partition(";")[0]
-        if word not in self._warned_words and len(self._warned_words) < MAX_WARNED_WORDS:
-            self._warned_words.add(word)
+        self._warn_once(reason.partition(";")[0], reason)
+
+    def _note_misfit(self, field: str, reason: str) -> None:
+        if self.is_strict:
+            raise InvalidEventError(reason)
+        self._misfits += 1
+        self._warn_once(field, f"{reason}; further values of it are not told")
+
+    def _warn_once(self, what: str, reason: str) -> None:
+        if what not in self._warned_of and len(self._warned_of) < MAX_WARNED_OF:
+            self._warned_of.add(what)
             logger.warning("%s", reason)
 
     def _drop(self, error: Exception) -> None:

@@ -21,6 +21,7 @@ def import_(
     files: Annotated[
         list[Path], typer.Argument(help="JSON lines, CSV (both also .gz) or Parquet files.")
     ],
+    *,
     map_: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,32 +33,53 @@ def import_(
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Read times without an offset as UTC.")
     ] = False,
+    attempts_from: Annotated[
+        int, typer.Option(min=0, max=1, help="The number of a task's first attempt in the files.")
+    ] = 1,
+    quality_scale: Annotated[
+        int, typer.Option(help="The best quality score: 100, or 1 where they are from 0 to 1.")
+    ] = 100,
     status_word: StatusWords = None,
 ) -> None:
     """Record finished executions from files.
 
     Rows go to the spool and are loaded by the next refresh; rows that cannot be accepted go to
-    quarantine with the reason. Importing a file twice changes nothing.
+    quarantine with the reason, and the exit code is 2. Importing a file twice changes nothing.
 
     `orb-learning import runs.jsonl.gz --map 'model_tier={metadata.agent}|{metadata.model}'`
     """
     from orb_learning._telemetry import Telemetry
+    from orb_learning.capture import QUALITY_SCALES
     from orb_learning.importer import FieldMap, import_files
 
     home: Home = context.obj
     home.create()
     field_map = FieldMap(map_ or [])
     words = taught(status_word)
-    with Telemetry(home.root, status_words=words) as telemetry, progress("rows") as advance:
+    if quality_scale not in QUALITY_SCALES:
+        raise typer.BadParameter("expected 1 or 100", param_hint="--quality-scale")
+    with (
+        Telemetry(home.root, status_words=words, quality_scale=quality_scale) as telemetry,
+        progress("rows") as advance,
+    ):
         report = import_files(
-            telemetry, files, field_map=field_map, assume_utc=assume_utc, on_progress=advance
+            telemetry,
+            files,
+            field_map=field_map,
+            assume_utc=assume_utc,
+            attempts_from=attempts_from,
+            on_progress=advance,
         )
     out.print(
         f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected",
     )
+    if report.replaced:
+        out.print(f"{report.replaced:,} of them replace others of the same task and attempt")
+    if report.misfits:
+        out.print(f"{report.misfits:,} values that no field takes are kept in the metadata")
     for reason in report.reasons:
         err.print(f"rejected: {printable(reason)}")
-    if report.rejected and not report.recorded:
+    if report.rejected:
         raise typer.Exit(2)
 
 

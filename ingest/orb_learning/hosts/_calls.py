@@ -97,7 +97,9 @@ class RecordedCall(ABC):
         fields = {**fields, "task_id": self._scope.task_id}
         if len(self._recorders) > 1:  # an outcome names the decision in every home
             fields.setdefault("event_id", new_id())
-        recorded = [recorder.record(cls, None, fields) for recorder in self._recorders]
+        recorded = [
+            recorder.record(cls, None, fields, is_read=True) for recorder in self._recorders
+        ]
         return next((event for event in recorded if event is not None), None)
 
     def _decide(
@@ -131,13 +133,17 @@ class RecordedCall(ABC):
         return {"attempt": self._attempt} if self._scope.attempts > 1 else {}
 
     def _outcome(self, result: object) -> dict[str, Any] | None:
-        return outcome_fields(result, self._recorders[0].words, source="returned")
+        return outcome_fields(result, self._recorders[0].reading.words, source="returned")
 
     def _record_outcome(
         self, cls: type[Outcome], told: dict[str, Any], pool: dict[str, Any] | None = None
     ) -> None:
         """Record how the attempt ended, and the time it took where the host told none."""
-        fields = {**event_fields(cls, told), **(pool or {}), **self._which_attempt()}
+        fields = {
+            **event_fields(cls, told, reading=self._recorders[0].reading),
+            **(pool or {}),
+            **self._which_attempt(),
+        }
         fields.setdefault("duration_seconds", time.monotonic() - self._began)
         self._record(cls, fields)
 

@@ -207,7 +207,7 @@ class BusLink:
         result = fields_of(payload.get("result"))
         told = without_nested(payload, "result") if result else payload
         told.update((key, value) for key, value in result.items() if value is not None)
-        ended = outcome_fields(told, self._recorder.words)
+        ended = outcome_fields(told, self._recorder.reading.words)
         if ended is None:
             return
         told = ended
@@ -253,12 +253,12 @@ class BusLink:
         sent_at = _sent_at(seconds)
         if sent_at is None:
             told = {**told, "message_timestamp": seconds}
-        fields = event_fields(cls, told)
+        fields = event_fields(cls, told, reading=self._recorder.reading)
         if sent_at is not None:
             fields["occurred_at"] = sent_at
         if task_id is not None:
             fields["task_id"] = task_id
-        self._recorder.record(cls, None, fields)
+        self._recorder.record(cls, None, fields, is_read=True)
 
 
 def _execution(decision: RoutingDecision | ExecutionRecorded, outcome: Outcome) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from orb_learning._database import transaction
 from orb_learning._success import Vocabulary
-from orb_learning.capture import build, reason_of
+from orb_learning.capture import Reading, build, reason_of
 from orb_learning.errors import HomeError, InvalidEventError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
@@ -61,7 +61,7 @@ def replay_quarantine(
         HomeError: `only` is not in quarantine; or see `load`.
         BusyError, MigrationError: see `load`.
     """
-    words = Vocabulary(status_words)
+    reading = Reading(Vocabulary(status_words))
     with open_staging(home) as connection:
         rows = rows_in(connection, only, None)
         if only is not None and not rows:
@@ -71,7 +71,7 @@ def replay_quarantine(
         still: dict[UUID, str] = {}
         for row in rows:
             try:
-                event, line = _read(row, words)
+                event, line = _read(row, reading)
             except InvalidEventError as error:
                 still[row.quarantine_id] = str(error)
             else:
@@ -145,14 +145,14 @@ def _commit_replay(
     return report
 
 
-def _read(row: Quarantined, words: Vocabulary) -> tuple[Event, bytes]:
-    event, spelled = _refused_event(row, words) if row.claimed_type else read_event(row.line)
+def _read(row: Quarantined, reading: Reading) -> tuple[Event, bytes]:
+    event, spelled = _refused_event(row, reading) if row.claimed_type else read_event(row.line)
     if event.type_name not in EVENT_TYPES:
         raise InvalidEventError(f"a {event.type_name} is loaded by no table")
     return event, spelled
 
 
-def _refused_event(row: Quarantined, words: Vocabulary) -> tuple[Event, bytes]:
+def _refused_event(row: Quarantined, reading: Reading) -> tuple[Event, bytes]:
     """Build what a hook refused again, from the fields as the host gave them."""
     if has_imported_id(row.quarantine_id):
         # Columns may have been mapped, or have shifted, so that the rules
@@ -173,7 +173,7 @@ def _refused_event(row: Quarantined, words: Vocabulary) -> tuple[Event, bytes]:
         "captured_at": row.captured_at,
     }
     try:
-        event = build(cls, fields.pop("given", None), {**known, **fields}, words)
+        event = build(cls, fields.pop("given", None), {**known, **fields}, reading)
     except Exception as error:  # the values are a host's, and may be anything
         raise InvalidEventError(reason_of(error)) from error
     return event, event.to_line()

@@ -382,9 +382,6 @@ def test_an_awaitable_hook_does_its_work_before_it_first_suspends(telemetry, onl
         ("capture_routing_outcome", {}, "task_id: Field required; success: Field required"),
         ("capture_routing_outcome", {"status": "pending"}, "status 'pending' says that the work"),
         ("capture_routing_outcome", {"status": "green"}, "status word 'green' unknown; known are"),
-        ("capture_routing_outcome", {"duration": math.nan}, "duration_seconds: Input should be a"),
-        ("capture_routing_outcome", {"cost": math.inf}, "actual_cost: Input should be a finite"),
-        ("capture_routing_outcome", {"quality": 10**5000}, "quality_score: Input should be less"),
         ("capture_routing_outcome", {"metadata": "text"}, "metadata: Input should be a valid dict"),
         (
             "capture_pool_execution_start",

@@ -1,0 +1,136 @@
+"""Files as rows: JSON lines and CSV (both also gzipped), and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
+from orb_learning.errors import ImportFileError
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """What stands where a row should be, and why it is none."""
+
+    payload: object
+    reason: str
+
+
+def read_rows(path: Path) -> Iterator[Row | BadRow]:
+    """Yield the rows of a file.
+
+    Raises:
+        ImportFileError: it cannot be read as what its name says.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes = suffixes[:-1]
+    suffix = suffixes[-1] if suffixes else ""
+    if not path.is_file():
+        raise ImportFileError(f"{path} is not a file that can be read")
+    try:
+        if suffix in (".jsonl", ".ndjson", ".json"):
+            yield from _read_json_lines(path)
+        elif suffix == ".csv":
+            yield from _read_csv(path)
+        elif suffix == ".parquet":
+            yield from _read_parquet(path)
+        else:
+            raise ImportFileError(
+                f"{path}: cannot tell its format; name it .jsonl, .jsonl.gz, .csv or .parquet"
+            )
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise ImportFileError(f"cannot read {path}: {error}") from error
+
+
+def _unpacked(path: Path, raw: io.BufferedReader) -> io.BufferedIOBase:
+    return gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
+
+
+def _read_json_lines(path: Path) -> Iterator[Row | BadRow]:
+    with path.open("rb") as raw, _unpacked(path, raw) as lines:
+        for line in map(bytes.strip, lines):
+            if line:
+                yield _parse_json(line)
+
+
+def _parse_json(line: bytes) -> Row | BadRow:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return BadRow(line[:MAX_PAYLOAD_CHARACTERS], f"not JSON: {error}")
+    if not isinstance(row, dict):
+        reason = f"not a JSON object but a {type(row).__name__}"
+        return BadRow(line[:MAX_PAYLOAD_CHARACTERS], reason)
+    return row
+
+
+def _read_csv(path: Path) -> Iterator[Row | BadRow]:
+    with path.open("rb") as raw, _unpacked(path, raw) as binary:
+        text = io.TextIOWrapper(
+            io.BufferedReader(binary), encoding="utf-8-sig", errors="backslashreplace", newline=""
+        )
+        for row in csv.DictReader(text, restkey="_more"):
+            if "_more" in row:
+                yield BadRow(dict(row), "more values than the header has columns")
+            else:
+                yield _csv_row({key: value for key, value in row.items() if value})
+
+
+def _csv_row(row: Row) -> Row | BadRow:
+    return _with_json(row, [key for key in ("metadata", "candidates") if key in row])
+
+
+def _with_json(row: Row, columns: Sequence[str]) -> Row | BadRow:
+    for column in columns:
+        try:
+            row[column] = json.loads(row[column])
+        except (ValueError, RecursionError) as error:
+            return BadRow(row, f"{column}: not JSON: {error}")
+    return row
+
+
+def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
+    import duckdb
+
+    # DuckDB reads names as patterns, so it gets a name without any.
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        link = Path(folder) / "rows.parquet"
+        link.symlink_to(path.resolve())
+        try:
+            yield from _parquet_rows(connection, link)
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split()).replace(str(link), str(path))
+            raise ImportFileError(f"cannot read {path}: {reason}") from error
+
+
+def _parquet_rows(connection: duckdb.DuckDBPyConnection, link: Path) -> Iterator[Row | BadRow]:
+    connection.execute("set timezone = 'UTC'")
+    rows = connection.read_parquet(str(link))
+    kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    json_columns = [name for name, kind in kinds.items() if kind == "JSON"]
+    result = rows.project(", ".join(_fetched(name, kind) for name, kind in kinds.items()))
+    while batch := result.fetchmany(1000):
+        for values in batch:
+            row = dict(zip(kinds, values, strict=True))
+            yield _with_json(row, [name for name in json_columns if row[name] is not None])
+
+
+def _fetched(name: str, kind: str) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    # A time with an offset would be fetched through pytz, which is no dependency.
+    return f"cast({column} as varchar)" if kind == "TIMESTAMP WITH TIME ZONE" else column
