@@ -29,6 +29,8 @@ DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
 ERASURE_TESTS = ("tests/python/upkeep/test_erasure.py",)
 LATE = ("tests/machine/test_late_events.py",)
 EQUALITY = ("tests/python/models/test_incremental_equals_full_refresh.py",)
+ATTEMPTS = ("tests/machine/test_attempts.py",)
+RUNS = ("tests/python/models/test_attempts.py",)
 WINDOWS = ("tests/machine/test_windows.py",)
 MACHINE = ("tests/machine/test_machine.py", "-k", "recorded_statements")
 
@@ -433,5 +435,89 @@ MUTANTS = (
         "    with replacing(link) as fresh:\n        fresh.symlink_to(target)\n",
         "    link.unlink(missing_ok=True)\n    link.symlink_to(target)\n",
         (*PUBLICATION_TESTS, "-k", "after_every_step"),
+    ),
+    Mutant(
+        "the decision that an outcome names is not asked for",
+        "models/intermediate/int_attempts.sql",
+        "when own_decision is not null then own_decision",
+        "when false then own_decision",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "quick attempts are told by their clocks alone",
+        "models/intermediate/int_attempts.sql",
+        "and events_of_its_kind = decisions\n",
+        "and false\n",
+        ATTEMPTS,
+    ),
+    Mutant(
+        "the correction of a run counts beside it",
+        "models/intermediate/int_attempts.sql",
+        "        routed_at is null\n        or row_number()",
+        "        true\n        or row_number()",
+        RUNS,
+    ),
+    Mutant(
+        "whole executions of one attempt fill each other's gaps",
+        "models/intermediate/int_attempts.sql",
+        "        event_type != 'execution_recorded'\n",
+        "        true\n",
+        LATE,
+    ),
+    Mutant(
+        "runs with another beginning are one attempt",
+        "models/intermediate/int_attempts.sql",
+        " or begun_runs > 0)",
+        ")",
+        RUNS,
+    ),
+    Mutant(
+        "the least specific event says a key of the metadata",
+        "macros/engine/duckdb/dialect.sql",
+        "{%- for value in values | reverse %}",
+        "{%- for value in values %}",
+        RUNS,
+    ),
+    Mutant(
+        "a hook names the decision of another task",
+        "ingest/orb_learning/capture/_build.py",
+        ".int == decision.task_id.int",
+        ".int != decision.task_id.int",
+        RUNS,
+    ),
+    Mutant(
+        "a flag of success wins over one of failure",
+        "ingest/orb_learning/_success.py",
+        "for meaning in (FAILURE, UNFINISHED, SUCCESS):",
+        "for meaning in (SUCCESS, UNFINISHED, FAILURE):",
+        ("tests/python/test_success.py",),
+    ),
+    Mutant(
+        "a word that nobody knows is a success",
+        "ingest/orb_learning/_success.py",
+        "        if unknown:\n",
+        "        if False:\n",
+        ("tests/python/test_status_words.py",),
+    ),
+    Mutant(
+        "a score between 0 and 1 is rounded",
+        "ingest/orb_learning/capture/_misfits.py",
+        "    if 0 < number < 1:\n",
+        "    if False:\n",
+        ("tests/python/test_misfits.py",),
+    ),
+    Mutant(
+        "a watched host's score is read twice",
+        "ingest/orb_learning/capture/_recorder.py",
+        "self._once_read if is_read else self.reading",
+        "self.reading",
+        ("tests/python/test_misfits.py",),
+    ),
+    Mutant(
+        "rows are recorded before the scale of their scores is known",
+        "ingest/orb_learning/importer/_importing.py",
+        "if quality_scale != 1 and has_fraction and best <= 1:",
+        "if False:",
+        ("tests/python/test_importer.py",),
     ),
 )
