@@ -44,11 +44,14 @@ measured as (
     select
         attempts.*,
         loads.loaded_at,
+        -- Two hosts' clocks that disagree say nothing.
         coalesce(
             attempts.duration_seconds,
-            greatest({{ seconds_between('attempts.started_at', 'attempts.ended_at') }}, 0),
-            0
-        ) as known_duration
+            case
+                when attempts.started_at <= attempts.ended_at
+                    then {{ seconds_between('attempts.started_at', 'attempts.ended_at') }}
+            end
+        ) as known_duration_seconds
     from attempts
     inner join loads on attempts.load_id = loads.load_id
 
@@ -59,7 +62,10 @@ described as (
     select
         {{ attempt_task_id('task_id', 'attempt') }} as task_id,
         coalesce(
-            routed_at, decided_at, started_at, {{ seconds_before('ended_at', 'known_duration') }}
+            routed_at,
+            decided_at,
+            started_at,
+            {{ seconds_before('ended_at', 'coalesce(known_duration_seconds, 0)') }}
         ) as timestamp,
         coalesce(task_type, 'unknown') as task_type,
         coalesce(task_description, '') as task_description,
@@ -72,10 +78,12 @@ described as (
         coalesce(routing_confidence, 0.5) as routing_confidence,
         coalesce(complexity_score, 50) as complexity_score,
         success,
-        known_duration as duration_seconds,
+        coalesce(known_duration_seconds, 0) as duration_seconds,
+        known_duration_seconds,
         quality_score,
         coalesce(cost_estimate, 0) as cost_estimate,
         coalesce(actual_cost, cost_estimate, 0) as actual_cost,
+        coalesce(actual_cost, cost_estimate) as known_cost,
         error_type,
         error_message,
         user_accepted,

@@ -10,9 +10,7 @@
 
 with executions as (
 
-    select
-        *,
-        {{ known_cost() }} as known_cost
+    select *
     from {{ ref('executions') }}
     where date in ({{ changed_days(ref('int_execution_days'), var('quality_window_days')) }})
 
@@ -29,6 +27,11 @@ final as (
         avg(quality_score) as avg_quality,
         cast(count(*) filter (where success) as double) / count(*) as success_rate,
         {{ reproducible_avg('known_cost') }} as avg_cost,
+        count(known_duration_seconds) as timed,
+        {{ reproducible_sum('known_duration_seconds') }} as total_duration_seconds,
+        count(known_cost) as costed,
+        {{ reproducible_sum('known_cost') }} as total_cost,
+        cast(sum(quality_score) as bigint) as total_quality,
         {{ day_fingerprint() }} as day_fingerprint
     from executions
     group by repo, date

@@ -16,8 +16,7 @@ with attempts as (
 
     select
         *,
-        coalesce(parent_task_id, task_id) as original_task_id,
-        {{ known_cost() }} as known_cost
+        coalesce(parent_task_id, task_id) as original_task_id
     from {{ ref('executions') }}
     where {{ of_changed_tasks(ref('int_attempts'), 'coalesce(parent_task_id, task_id)') }}
 
@@ -39,7 +38,7 @@ final as (
         1 as attempts,
         success,
         {{ reproducible('known_cost') }} as total_cost,
-        {{ reproducible('duration_seconds') }} as total_duration_seconds,
+        {{ reproducible('known_duration_seconds') }} as total_duration_seconds,
         {{ list_of('model_tier') }} as tiers_tried,
         model_tier as final_tier,
         task_type,
@@ -56,7 +55,7 @@ final as (
         cast(count(*) as integer) as attempts,
         max_by(success, attempt) as success,
         {{ reproducible_sum('known_cost') }} as total_cost,
-        {{ reproducible_sum('duration_seconds') }} as total_duration_seconds,
+        {{ reproducible_sum('known_duration_seconds') }} as total_duration_seconds,
         {{ ordered_list('model_tier', 'attempt') }} as tiers_tried,
         max_by(model_tier, attempt) as final_tier,
         min_by(task_type, attempt) as task_type,

@@ -160,8 +160,9 @@ def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
 def execution(attempt: Attempt) -> dict[str, Any]:
     said, at = attempt.said, attempt.at
     begun, ended = at.get("pool_execution_start"), at["end"]
-    between = max((ended - begun) / timedelta(microseconds=1) / 1e6, 0) if begun else 0.0
-    duration = said.get("duration_seconds", between)
+    between = (ended - begun) / timedelta(microseconds=1) / 1e6 if begun else None
+    known = said.get("duration_seconds", between if between is None or between >= 0 else None)
+    duration = known or 0.0
     moment = at.get("routed") or at.get("routing_decision") or begun
     moment = moment or ended - timedelta(microseconds=round(duration * 1e6))
     cost = said.get("actual_cost", said.get("cost_estimate"))
@@ -175,6 +176,8 @@ def execution(attempt: Attempt) -> dict[str, Any]:
         "metadata": attempt.metadata,
         "timestamp": moment.replace(tzinfo=None),
         "duration_seconds": duration,
+        "known_duration_seconds": known,
+        "known_cost": cost,
         "cost": cost,
         "actual_cost": cost or 0.0,
         "cost_source": "reported" if "actual_cost" in said else origin,
@@ -186,7 +189,31 @@ def mean(values: Iterable[Any]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def p95(values: list[float]) -> float:
+def total(values: Iterable[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def sums(group: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """Return how many durations and costs are known, and their sums."""
+    names = "known_duration_seconds", "known_cost"
+    columns = [[run[name] for run in group] for name in names]
+    return tuple(
+        figure
+        for column in columns
+        for figure in (sum(value is not None for value in column), total(column))
+    )
+
+
+def scores(group: list[dict[str, Any]]) -> tuple[Any, ...]:
+    given = [run["quality_score"] for run in group if run["quality_score"] is not None]
+    return len(given), sum(given) if given else None
+
+
+def p95(values: list[float | None]) -> float | None:
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
     return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
@@ -223,9 +250,9 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
     for (task,), group in grouped(sorted(runs, key=lambda run: run["attempt"]), "task"):
         costs = [run["cost"] for run in group if run["cost"] is not None]
         tiers, times = of(group, "model_tier"), of(group, "timestamp")
-        sums = sum(costs) if costs else None, sum(of(group, "duration_seconds"))
+        totals = sum(costs) if costs else None, total(of(group, "known_duration_seconds"))
         ends = tiers, tiers[-1], group[0]["task_type"], group[0]["repo"], min(times), max(times)
-        tasks.append((task, len(group), group[-1]["success"], *sums, *ends))
+        tasks.append((task, len(group), group[-1]["success"], *totals, *ends))
     patterns = []
     for key, group in grouped(within(90), "solution_summary", "repo"):
         if key[0] is not None and len(group) >= MIN_USES:
@@ -247,19 +274,20 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
         ],
         "tasks": tasks,
         "tier_performance": [
-            (*key, len(g), sum(of(g, "success")), mean(of(g, "duration_seconds")),
-             mean(of(g, "cost")), mean(of(g, "quality_score")), p95(of(g, "duration_seconds")))
+            (*key, len(g), sum(of(g, "success")), mean(of(g, "known_duration_seconds")),
+             mean(of(g, "cost")), mean(of(g, "quality_score")),
+             p95(of(g, "known_duration_seconds")), *sums(g), *scores(g), mean(of(g, "success")))
             for key, g in grouped(within(30), "repo", "model_tier", "task_type", "date")
         ],
         "pool_performance": [
-            (*key, len(g), sum(of(g, "success")), mean(of(g, "duration_seconds")),
-             mean(of(g, "cost")), mean(of(g, "success")))
+            (*key, len(g), sum(of(g, "success")), mean(of(g, "known_duration_seconds")),
+             mean(of(g, "cost")), mean(of(g, "success")), *sums(g), *scores(g))
             for key, g in grouped(within(7), "pool_type", "repo", "hour")
         ],
         "quality_trend": [
             (*key, len(g), sum(q is not None for q in of(g, "quality_score")),
              sum(of(g, "success")), mean(of(g, "quality_score")), mean(of(g, "success")),
-             mean(of(g, "cost")))
+             mean(of(g, "cost")), *sums(g), scores(g)[1])
             for key, g in grouped(within(90), "repo", "date")
         ],
         "solution_patterns": patterns,

@@ -15,7 +15,8 @@ MIN_USES = 2
 COLUMNS = {
     "executions": [
         "task_id", "attempt", "timestamp", "task_type", "repo", "model_tier", "pool_type",
-        "success", "duration_seconds", "quality_score", "actual_cost", "cost_source",
+        "success", "duration_seconds", "known_duration_seconds", "quality_score", "actual_cost",
+        "known_cost", "cost_source",
         "user_accepted", "user_rating", "solution_summary", "error_type", "metadata",
     ],
     "pending_executions": ["task_id"],
@@ -26,15 +27,18 @@ COLUMNS = {
     ],
     "tier_performance": [
         "repo", "model_tier", "task_type", "date", "total_executions", "successful_count",
-        "avg_duration", "avg_cost", "avg_quality", "p95_duration",
+        "avg_duration", "avg_cost", "avg_quality", "p95_duration", "timed",
+        "total_duration_seconds", "costed", "total_cost", "scored", "total_quality",
+        "success_rate",
     ],
     "pool_performance": [
         "pool_type", "repo", "hour", "total_tasks", "successful_tasks", "avg_duration",
-        "avg_cost", "success_rate",
+        "avg_cost", "success_rate", "timed", "total_duration_seconds", "costed", "total_cost",
+        "scored", "total_quality",
     ],
     "quality_trend": [
         "repo", "date", "executions", "scored", "successful", "avg_quality", "success_rate",
-        "avg_cost",
+        "avg_cost", "timed", "total_duration_seconds", "costed", "total_cost", "total_quality",
     ],
     "solution_patterns": [
         "solution_summary", "repo", "task_types", "usage_count", "success_count", "avg_quality",

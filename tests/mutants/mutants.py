@@ -321,9 +321,9 @@ MUTANTS = (
     ),
     Mutant(
         "an unknown cost counts as zero",
-        "macros/known_cost.sql",
-        "case when cost_source != 'unknown' then actual_cost end",
-        "actual_cost",
+        "models/marts/executions.sql",
+        "coalesce(actual_cost, cost_estimate) as known_cost",
+        "coalesce(actual_cost, cost_estimate, 0) as known_cost",
         LATE,
     ),
     Mutant(

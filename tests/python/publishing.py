@@ -75,15 +75,20 @@ create or replace table pending_executions (task_id UUID);
 create or replace table tier_performance (
     repo VARCHAR, model_tier VARCHAR, task_type VARCHAR, date DATE, total_executions BIGINT,
     successful_count BIGINT, avg_duration DOUBLE, avg_cost DOUBLE, avg_quality DOUBLE,
-    p95_duration DOUBLE, not_for_the_report BIGINT
+    p95_duration DOUBLE, timed BIGINT, total_duration_seconds DOUBLE, costed BIGINT,
+    total_cost DOUBLE, scored BIGINT, total_quality BIGINT, success_rate DOUBLE,
+    not_for_the_report BIGINT
 );
 create or replace table pool_performance (
     not_for_the_report BIGINT, pool_type VARCHAR, repo VARCHAR, hour TIMESTAMP, total_tasks BIGINT,
-    successful_tasks BIGINT, avg_duration DOUBLE, avg_cost DOUBLE, success_rate DOUBLE
+    successful_tasks BIGINT, avg_duration DOUBLE, avg_cost DOUBLE, success_rate DOUBLE,
+    timed BIGINT, total_duration_seconds DOUBLE, costed BIGINT, total_cost DOUBLE, scored BIGINT,
+    total_quality BIGINT
 );
 create or replace table quality_trend (
     repo VARCHAR, date DATE, executions BIGINT, scored BIGINT, successful BIGINT,
-    avg_quality DOUBLE, success_rate DOUBLE, avg_cost DOUBLE
+    avg_quality DOUBLE, success_rate DOUBLE, avg_cost DOUBLE, timed BIGINT,
+    total_duration_seconds DOUBLE, costed BIGINT, total_cost DOUBLE, total_quality BIGINT
 );
 create or replace table solution_patterns (
     solution_summary VARCHAR, repo VARCHAR, task_types VARCHAR[], usage_count BIGINT,
@@ -94,22 +99,126 @@ create or replace table solution_patterns (
 
 EXECUTIONS = [(True, 1.5, "reported"), (True, 0.25, "estimate"), (False, 0.0, "unknown")]
 
+# fmt: off
 TIERS = [
-    ("acme/api", "small", "fix", date(2026, 2, 28), 9, 7, 10.0, 0.5, 80.0, 20.0),
-    ("acme/api", "large", "fix", date(2026, 3, 1), 1234, 1000, 61.25, None, None, 99.5),
-    ("acme/web", "small", "fix", date(2026, 3, 1), 3, 3, 1.0, 0.0, 100.0, 1.0),
-    ("acme/api", "small", "fix", date(2026, 3, 1), 3, 0, 1.0, 0.0, 0.0, 1.0),
+    (
+        "acme/api",
+        "small",
+        "fix",
+        date(2026, 2, 28),
+        9,
+        7,
+        10.0,
+        0.5,
+        80.0,
+        20.0,
+        9,
+        90.0,
+        4,
+        2.0,
+        5,
+        400,
+        0.78,
+    ),
+    (
+        "acme/api",
+        "large",
+        "fix",
+        date(2026, 3, 1),
+        1234,
+        1000,
+        61.25,
+        None,
+        None,
+        99.5,
+        1234,
+        75582.5,
+        0,
+        None,
+        0,
+        None,
+        0.81,
+    ),
+    (
+        "acme/web",
+        "small",
+        "fix",
+        date(2026, 3, 1),
+        3,
+        3,
+        1.0,
+        0.0,
+        100.0,
+        1.0,
+        3,
+        3.0,
+        3,
+        0.0,
+        3,
+        300,
+        1.0,
+    ),
+    (
+        "acme/api",
+        "small",
+        "fix",
+        date(2026, 3, 1),
+        3,
+        0,
+        1.0,
+        0.0,
+        0.0,
+        1.0,
+        3,
+        3.0,
+        3,
+        0.0,
+        3,
+        0,
+        0.0,
+    ),
 ]
 
 POOLS = [
-    ("swarm", "acme/api", datetime(2026, 3, 1, 11), 4, 3, 12.5, 0.125, 0.75),
-    ("single", "acme/api", datetime(2026, 3, 1, 12), 1, 1, 2.0, None, 1.0),
+    (
+        "swarm",
+        "acme/api",
+        datetime(2026, 3, 1, 11),
+        4,
+        3,
+        12.5,
+        0.125,
+        0.75,
+        4,
+        50.0,
+        4,
+        0.5,
+        2,
+        150,
+    ),
+    (
+        "single",
+        "acme/api",
+        datetime(2026, 3, 1, 12),
+        1,
+        1,
+        2.0,
+        None,
+        1.0,
+        1,
+        2.0,
+        0,
+        None,
+        0,
+        None,
+    ),
 ]
 
 TREND = [
-    ("acme/api", date(2026, 2, 28), 4, 2, 3, 75.5, 0.75, 0.25),
-    ("acme/api", date(2026, 3, 1), 2, 0, 2, None, 1.0, None),
+    ("acme/api", date(2026, 2, 28), 4, 2, 3, 75.5, 0.75, 0.25, 4, 40.0, 4, 1.0, 151),
+    ("acme/api", date(2026, 3, 1), 2, 0, 2, None, 1.0, None, 0, None, 0, None, None),
 ]
+# fmt: on
 
 PATTERNS = [
     (

@@ -570,12 +570,28 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
     assert rows[1] == [
         *("tier_performance", "acme/api", "large", "fix", "2026-03-01"),
         *("1234", "1000", "61.25", "", "", "99.5"),
+        *("1234", "75582.5", "0", "", "0", "", "0.81"),
     ]
     assert rows[6] == [
         *("pool_performance", "single", "acme/api", "2026-03-01T12:00:00"),
-        *("1", "1", "2.0", "", "1.0"),
+        *("1", "1", "2.0", "", "1.0", "1", "2.0", "0", "", "0", ""),
     ]
-    assert rows[9] == ["quality_trend", "acme/api", "2026-03-01", "2", "0", "2", "", "1.0", ""]
+    assert rows[9] == [
+        "quality_trend",
+        "acme/api",
+        "2026-03-01",
+        "2",
+        "0",
+        "2",
+        "",
+        "1.0",
+        "",
+        "0",
+        "",
+        "0",
+        "",
+        "",
+    ]
     assert rows[12] == [
         *("solution_patterns", 'say "no", then\nyes', "acme/web", "docs|fix", "6", "6", ""),
         *("2026-01-02T03:04:05", "2026-02-03T00:00:00", "1.0"),
@@ -610,8 +626,10 @@ def test_a_report_for_people_fits_their_columns(run, home):
     )
     assert lines[2:5] == [
         "tier_performance: 4 of 4 rows",
-        "repo      tier   task type  date         runs     ok  mean s  mean USD  quality  p95 s",
-        "acme/api  large  fix        2026-03-01  1,234  1,000   61.25         -        -  99.50",
+        "repo      tier   task type  date         runs     ok  mean s  mean USD  quality  p95 s"
+        "  scored  success",
+        "acme/api  large  fix        2026-03-01  1,234  1,000   61.25         -        -  99.50"
+        "       0     0.81",
     ]
     assert "add [tests]         acme/api  fix " in ended.out, "text is no markup"
     assert 'say "no", then yes  acme/web' in ended.out, "one row is one line"

@@ -121,6 +121,17 @@ def test_a_scale_of_one_is_a_hundredth(home, events_in, way):
     assert scores == [0, 50, 100, 100, 92, None]
 
 
+def test_what_is_told_of_a_misfit_holds_no_secret_and_is_text(telemetry, caplog):
+    with caplog.at_level(logging.WARNING, logger="orb_learning.capture"):
+        by_hook(telemetry, {"success": True, "actual_cost": "joe@example.com \ud800"})
+        by_hook(telemetry, {"status": "joe@example.com \ud800"})
+    cost, word = caplog.messages[0], caplog.messages[-1]
+    assert cost.startswith("actual_cost '[email]")
+    assert "joe@example.com" not in caplog.text
+    assert word.startswith("status word '[email]")
+    caplog.text.encode()
+
+
 def test_a_scale_is_one_or_a_hundred():
     with pytest.raises(ValueError, match="quality_scale is 1 or 100, not 10"):
         Reading(quality_scale=10)

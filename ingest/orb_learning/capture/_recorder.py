@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from orb_learning._success import UnknownWordError, Vocabulary
+from orb_learning.capture._adapt import clean_text
 from orb_learning.capture._build import build, direct, reason_of, refusal
 from orb_learning.capture._masking import Masker
 from orb_learning.capture._misfits import Reading
@@ -234,7 +235,7 @@ class Recorder:
     def _warn_once(self, what: str, reason: str) -> None:
         if what not in self._warned_of and len(self._warned_of) < MAX_WARNED_OF:
             self._warned_of.add(what)
-            logger.warning("%s", reason)
+            logger.warning("%s", self._masker.text(clean_text(reason)))
 
     def _drop(self, error: Exception) -> None:
         self._dropped += 1

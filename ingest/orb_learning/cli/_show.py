@@ -55,11 +55,12 @@ def print_report(found: Any) -> None:
             box=None,
             pad_edge=False,
         )
-        for column in mart.columns:
-            justify, heading = HEADINGS[column]
+        places = [place for place, column in enumerate(mart.columns) if column in HEADINGS]
+        for place in places:
+            justify, heading = HEADINGS[mart.columns[place]]
             table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
         for row in mart.rows:
-            table.add_row(*(shown(value) for value in row))
+            table.add_row(*(shown(row[place]) for place in places))
         print_table(table)
 
 

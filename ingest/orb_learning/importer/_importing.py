@@ -43,6 +43,8 @@ DERIVED_COLUMNS = (
     "parent_task_id",
     "cost_source",
     "attempt_is_ambiguous",
+    "known_cost",
+    "known_duration_seconds",
 )
 """Columns of `executions` that say nothing new about an execution when it is imported again."""
 

@@ -80,4 +80,4 @@ HEADINGS: dict[str, tuple[Literal["left", "right"], str]] = {
     "first_seen": ("left", "first seen"),
     "last_seen": ("left", "last seen"),
 }
-"""How a person reads each column: its side and its heading, with the unit."""
+"""How a person reads a column: its side and its heading, with the unit; the others add up."""

@@ -35,10 +35,17 @@ class TierPerformance(Row):
     """How one tier did with one kind of task in one repository on one day.
 
     Attributes:
-        avg_duration: seconds.
+        avg_duration: seconds, over the executions whose duration is known.
         avg_cost: USD, over the executions whose cost is known.
-        avg_quality: 0..100.
-        p95_duration: seconds, exact.
+        avg_quality: 0..100, over the executions that have a score.
+        p95_duration: seconds, exact, over the executions whose duration is known.
+        timed: executions whose duration is known.
+        total_duration_seconds: of those.
+        costed: executions whose cost is known.
+        total_cost: USD of those.
+        scored: executions that have a score.
+        total_quality: sum of these scores.
+        success_rate: 0..1.
     """
 
     repo: str
@@ -51,6 +58,13 @@ class TierPerformance(Row):
     avg_cost: float | None
     avg_quality: float | None
     p95_duration: float | None
+    timed: int
+    total_duration_seconds: float | None
+    costed: int
+    total_cost: float | None
+    scored: int
+    total_quality: int | None
+    success_rate: float
 
 
 class PoolPerformance(Row):
@@ -58,9 +72,15 @@ class PoolPerformance(Row):
 
     Attributes:
         hour: its beginning.
-        avg_duration: seconds.
+        avg_duration: seconds, over the executions whose duration is known.
         avg_cost: USD, over the executions whose cost is known.
         success_rate: 0..1.
+        timed: executions whose duration is known.
+        total_duration_seconds: of those.
+        costed: executions whose cost is known.
+        total_cost: USD of those.
+        scored: executions that have a score.
+        total_quality: sum of these scores.
     """
 
     pool_type: str
@@ -71,6 +91,12 @@ class PoolPerformance(Row):
     avg_duration: float | None
     avg_cost: float | None
     success_rate: float
+    timed: int
+    total_duration_seconds: float | None
+    costed: int
+    total_cost: float | None
+    scored: int
+    total_quality: int | None
 
 
 class SolutionPattern(Row):
@@ -100,6 +126,11 @@ class QualityTrend(Row):
         avg_quality: 0..100, over the executions that have a score.
         success_rate: 0..1.
         avg_cost: USD, over the executions whose cost is known.
+        timed: executions whose duration is known.
+        total_duration_seconds: of those.
+        costed: executions whose cost is known.
+        total_cost: USD of those.
+        total_quality: sum of the scores.
     """
 
     repo: str
@@ -110,6 +141,11 @@ class QualityTrend(Row):
     avg_quality: float | None
     success_rate: float
     avg_cost: float | None
+    timed: int
+    total_duration_seconds: float | None
+    costed: int
+    total_cost: float | None
+    total_quality: int | None
 
 
 class Execution(Row):
@@ -118,6 +154,8 @@ class Execution(Row):
     Attributes:
         timestamp: when the task was routed.
         cost_source: `reported`, `estimate` or `unknown`; unknown costs are stored as 0.
+        known_cost: USD; None where nobody knows it.
+        known_duration_seconds: None where nobody knows it; `duration_seconds` is 0 then.
     """
 
     task_id: UUID
@@ -134,9 +172,11 @@ class Execution(Row):
     complexity_score: int
     success: bool
     duration_seconds: float
+    known_duration_seconds: float | None
     quality_score: int | None
     cost_estimate: float
     actual_cost: float
+    known_cost: float | None
     error_type: str | None
     error_message: str | None
     user_accepted: bool | None
