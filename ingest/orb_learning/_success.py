@@ -51,8 +51,11 @@ _CODES = ("returncode", "return_code", "exit_code", "exitcode", "exit_status")
 SPEAKING: Final = ("success", *_STATES, *_FLAGS, *_FAULTS, *_STOPS, *_CODES)
 """The fields that say how work ended."""
 
-_STRICT = ("success", "status", "ok", "is_error", "resolved")
-"""Those that are about nothing else: a word there that nobody knows is told, not passed over."""
+_STRICT = frozenset(("success", "status", "is_error", *_FLAGS, *_CODES))
+"""Where a word that nobody knows is told, not passed over; a number may be a count there."""
+
+_TROUBLE = frozenset(("error", "errored", "failed", "fail", "failure", "exception", "timeout"))
+"""What begins with one of these is a failure, whatever follows."""
 
 
 class StatusError(ValueError):
@@ -109,7 +112,7 @@ class Vocabulary:
                 is_faultless = True
             elif meaning is not None:
                 said.add(meaning)
-            elif name in _STRICT:
+            elif name in _STRICT and not (name in _FLAGS and _number(value) is not None):
                 unknown.append(value)
         for meaning in (FAILURE, UNFINISHED, SUCCESS):
             if meaning in said:
@@ -134,8 +137,14 @@ class Vocabulary:
     def meaning(self, value: object) -> str | None:
         """Return what one flag, number, word or enum's member says; None if nobody knows."""
         for word in _words_of(value):
-            if (meaning := self._words.get(_spelled(word))) is not None:
+            spelled = _spelled(word)
+            if (meaning := self._words.get(spelled)) is not None:
                 return meaning
+            first, _, rest = spelled.partition(" ")
+            if first.strip(":;,.!") in _TROUBLE:
+                return FAILURE
+            if first == "not" and self._words.get(rest) == SUCCESS:
+                return FAILURE
         return None
 
 

@@ -37,6 +37,7 @@ class Attempt:
     said: dict[str, Any] = field(default_factory=dict)
     at: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    is_ambiguous: bool = False
 
     @property
     def id(self) -> UUID:
@@ -70,8 +71,13 @@ def recency(event: Any) -> tuple[Any, ...]:
     return captured_at, occurred_at, *ids
 
 
-def in_turn(told: list[Any]) -> list[Any]:
-    """Return a task's events in the order in which they tell of its attempts."""
+def in_turn(told: list[Any]) -> tuple[list[Any], set[Any]]:
+    """Return a task's events in the order in which they tell of its attempts.
+
+    Returns:
+        the events, and the order of those whose attempt only clocks tell.
+    """
+    doubtful: set[Any] = set()
     decisions = [event for event in told if event.event_type == "routing_decision"]
 
     def by_clock(event: Any) -> tuple[Any, ...]:
@@ -88,14 +94,14 @@ def in_turn(told: list[Any]) -> list[Any]:
     }
     if not leads and len(decisions) > 1 and not any(e.attempt for e in told):
         ends = Counter(e.event_type for e in told if getattr(e, "success", None) is not None)
-        if ends and max(ends.values()) == len(decisions):
-            kinds = Counter(event.event_type for event in told)
-            for kind in {*ends, "pool_execution_start"}:
-                if kinds[kind] == len(decisions):
-                    ours = [event for event in told if event.event_type == kind]
-                    moments = [event.occurred_at for event in (*ours, *decisions)]
-                    if max(moments) - min(moments) > 2 * SKEW:
-                        continue
+        agree = bool(ends) and max(ends.values()) == len(decisions)
+        for kind in {*ends, "pool_execution_start"}:
+            ours = [event for event in told if event.event_type == kind]
+            moments = [event.occurred_at for event in (*ours, *decisions)]
+            if max(moments) - min(moments) <= 2 * SKEW:
+                if not agree and kind in ends:
+                    doubtful |= {order(event) for event in ours}
+                elif agree and len(ours) == len(decisions):
                     for event, decision in zip(ours, decisions, strict=True):
                         leads[order(event)] = decision.event_id
                         known[decision.event_id] = decision
@@ -105,7 +111,7 @@ def in_turn(told: list[Any]) -> list[Any]:
             sequence.append(event)
             if known.get(event.event_id) is event:
                 sequence += [e for e in told if leads.get(order(e)) == event.event_id]
-    return sequence
+    return sequence, doubtful
 
 
 def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
@@ -113,7 +119,7 @@ def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
     newest: dict[object, Any] = {}
     for event in sorted(events, key=recency):
         newest[(event.timestamp, event.attempt) if whole(event) else order(event)] = event
-    sequence = in_turn([*newest.values()])
+    sequence, doubtful = in_turn([*newest.values()])
     has_decisions = any(event.event_type == "routing_decision" for event in sequence)
     begins: dict[Any, Any] = {}
     for event in sorted(sequence, key=lambda event: event.attempt is None):
@@ -143,6 +149,7 @@ def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
         for event in sorted(members, key=lambda e: (RANKS.index(e.event_type), place(e))):
             if event.event_type == "execution_recorded" and event is not last:
                 continue
+            attempt.is_ambiguous |= order(event) in doubtful
             attempt.said |= facts(event)
             attempt.at[event.event_type] = event.occurred_at
             if event.metadata is not None and event.event_type != "feedback":
@@ -174,6 +181,7 @@ def execution(attempt: Attempt) -> dict[str, Any]:
         "task_id": attempt.id,
         "attempt": attempt.number,
         "metadata": attempt.metadata,
+        "attempt_is_ambiguous": attempt.is_ambiguous,
         "timestamp": moment.replace(tzinfo=None),
         "duration_seconds": duration,
         "known_duration_seconds": known,

@@ -18,6 +18,7 @@ COLUMNS = {
         "success", "duration_seconds", "known_duration_seconds", "quality_score", "actual_cost",
         "known_cost", "cost_source",
         "user_accepted", "user_rating", "solution_summary", "error_type", "metadata",
+        "attempt_is_ambiguous",
     ],
     "pending_executions": ["task_id"],
     "feedback": ["feedback_id", "task_id", "timestamp", "feedback_type", "rating"],
