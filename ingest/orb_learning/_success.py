@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 SUCCESS, FAILURE, UNFINISHED = "success", "failure", "unfinished"
 SHOWN_WORDS = 6
+MAX_SHOWN = 60
 UNKNOWN_WORD = "status word '"
 """What the reason begins with of an outcome that is refused for its word."""
 
@@ -43,17 +45,18 @@ WORDS: Final[Mapping[str, str]] = {
 }
 """What a word means, in lower case, with one space for `_` and `-`; other words are unknown."""
 
-_STATES = ("status", "status_code", "state", "outcome", "subtype")
+_STATES = ("status", "status_code", "statusCode", "state", "outcome", "subtype")
 _FLAGS = ("ok", "is_ok", "passed", "resolved", "solved", "succeeded", "is_success", "successful")
-_FAULTS = ("is_error", "has_error", "failed", "is_failure", "errored")
-_STOPS = ("timed_out", "timeout", "cancelled", "canceled")
-_CODES = ("returncode", "return_code", "exit_code", "exitcode", "exit_status")
+_FAULTS = ("is_error", "isError", "has_error", "hasError", "failed", "is_failure", "errored")
+_STOPS = ("timed_out", "timedOut", "cancelled", "canceled")
+_CODES = ("returncode", "return_code", "exit_code", "exitcode", "exitCode", "exit_status")
 SPEAKING: Final = ("success", *_STATES, *_FLAGS, *_FAULTS, *_STOPS, *_CODES)
 """The fields that say how work ended."""
 
-_STRICT = frozenset(("success", "status", "is_error", *_FLAGS, *_CODES))
-"""Where a word that nobody knows is told, not passed over; a number may be a count there."""
+FLAGS: Final = frozenset(SPEAKING) - {"state", "outcome", "subtype"}
+"""Those that are about nothing else."""
 
+_NO_FAULT = frozenset(("", "false", "no", "n", "none", "null", "off", "0", "0.0"))
 _TROUBLE = frozenset(("error", "errored", "failed", "fail", "failure", "exception", "timeout"))
 """What begins with one of these is a failure, whatever follows."""
 
@@ -105,14 +108,18 @@ class Vocabulary:
         unknown: list[object] = []
         for name in SPEAKING:
             value = told.get(name)
-            if value is None:
+            if value is None or _is_missing(value):
+                continue
+            if name in _FAULTS or name in _STOPS:
+                is_fault = _is_fault(value)
+                if is_fault:
+                    said.add(FAILURE)
+                is_faultless |= is_fault is False and name in _FAULTS
                 continue
             meaning = self._meaning(name, value)
-            if meaning == SUCCESS and name in _FAULTS:
-                is_faultless = True
-            elif meaning is not None:
+            if meaning is not None:
                 said.add(meaning)
-            elif name in _STRICT and not (name in _FLAGS and _number(value) is not None):
+            elif _is_word_of(name, value):
                 unknown.append(value)
         for meaning in (FAILURE, UNFINISHED, SUCCESS):
             if meaning in said:
@@ -122,11 +129,6 @@ class Vocabulary:
         return SUCCESS if is_faultless else None
 
     def _meaning(self, name: str, value: object) -> str | None:
-        if name in _FAULTS or name in _STOPS:
-            meaning = self.meaning(value)
-            if meaning == SUCCESS or ((number := _number(value)) is not None and number > 0):
-                return FAILURE
-            return SUCCESS if meaning == FAILURE and name in _FAULTS else None
         if name in _CODES:
             number = _number(value)
             return None if number is None else SUCCESS if number == 0 else FAILURE
@@ -148,16 +150,51 @@ class Vocabulary:
         return None
 
 
+def _is_missing(value: object) -> bool:
+    """Tell whether a value is the NaN that files have for none."""
+    return type(value) is float and math.isnan(value)
+
+
+def _is_fault(value: Any) -> bool | None:
+    """Tell what a field named after a fault says; None if it cannot be read."""
+    kind = type(value)
+    with suppress(Exception):
+        if issubclass(kind, str):
+            return _spelled(str.__str__(value)) not in _NO_FAULT
+        if issubclass(kind, bool | Mapping | list | tuple | set | frozenset):
+            return bool(value)
+        if (number := _number(value)) is not None:
+            return number > 0
+        if words := tuple(_words_of(value)):
+            return not _NO_FAULT.intersection(map(_spelled, words))
+    return None
+
+
+def _is_word_of(name: str, value: object) -> bool:
+    """Tell whether a value that says nothing known must be told, not passed over.
+
+    A number of passed tests is a count, and a sentence in `outcome` no status.
+    """
+    if name in ("state", "outcome", "subtype"):
+        words = tuple(_words_of(value))
+        return bool(words) and " " not in words[0].strip() and _number(value) is None
+    return name not in _FLAGS or _number(value) is None
+
+
 def _unknown(value: object) -> str:
-    """Return the one line about a word that nobody knows, with the words that are known."""
+    """Return the one line about a word that nobody knows, with the words that are known.
+
+    The word stands whole, for whoever masks it: half a secret looks like none.
+    """
     words = tuple(_words_of(value))
-    shown = words[0][:60] if words else type(value).__name__
+    word = words[0] if words else type(value).__name__
+    shown = word if len(word) <= MAX_SHOWN else "…"
     good, bad = (
         ", ".join([word for word, meaning in WORDS.items() if meaning == says][:SHOWN_WORDS])
         for says in (SUCCESS, FAILURE)
     )
     return (
-        f"{UNKNOWN_WORD}{shown}' unknown; known are {good}, … as success and {bad}, … as failure "
+        f"{UNKNOWN_WORD}{word}' unknown; known are {good}, … as success and {bad}, … as failure "
         f"(docs/hooks.md); teach yours: Telemetry(status_words={{{shown!r}: True}}) or "
         f"--status-word '{shown}=success'"
     )

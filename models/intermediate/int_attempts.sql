@@ -106,7 +106,15 @@ told as (
     select
         *,
         max(load_id) over (partition by task_id) as task_load_id,
-        min(load_id) over (partition by task_id) as first_load_id
+        min(load_id) over (partition by task_id) as first_load_id,
+        -- A run that was numbered once has its number wherever its beginning is said.
+        coalesce(
+            attempt,
+            case
+                when routed_at is not null
+                    then max(attempt) over (partition by task_id, routed_at)
+            end
+        ) as given_attempt
     from events
     qualify
         routed_at is null
@@ -122,7 +130,7 @@ counted as (
     select
         *,
         count(case when event_type = 'routing_decision' then 1 end) over task as decisions,
-        count(attempt) over task as numbered_events,
+        count(given_attempt) over task as numbered_events,
         min(case when event_type = 'routing_decision' then occurred_at end) over task
             as first_decided,
         max(case when event_type = 'routing_decision' then occurred_at end) over task
@@ -171,7 +179,7 @@ matched as (
         row_number() over (partition by task_id, event_type order by ordinal) as number_of_its_kind,
         -- The first of the whole executions that say the same beginning.
         decisions = 0 and routed_at is not null and row_number() over (
-            partition by task_id, routed_at order by attempt nulls last, ordinal
+            partition by task_id, routed_at order by given_attempt nulls last, ordinal
         ) = 1 as begins_run
     from timed
 
@@ -233,7 +241,7 @@ preceded as (
         max(case when event_type = 'routing_decision' then place end) over before_it
             as last_decision,
         max(case when success is not null then place end) over before_it as last_outcome,
-        count(case when event_type = 'routing_decision' or begins_run then attempt end) over (
+        count(case when event_type = 'routing_decision' or begins_run then given_attempt end) over (
             partition by task_id order by place
             rows between unbounded preceding and current row
         ) as numbered_beginnings
@@ -254,12 +262,12 @@ numbered as (
     select
         *,
         coalesce(
-            attempt,
-            coalesce(max(case when begins then attempt end) over since_numbered, 1)
+            given_attempt,
+            coalesce(max(case when begins then given_attempt end) over since_numbered, 1)
             + cast(
                 count(
                     case
-                        when begins and attempt is null
+                        when begins and given_attempt is null
                             and (last_outcome > last_decision or begun_runs > 0)
                             then 1
                     end

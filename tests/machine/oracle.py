@@ -120,9 +120,17 @@ def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
     for event in sorted(events, key=recency):
         newest[(event.timestamp, event.attempt) if whole(event) else order(event)] = event
     sequence, doubtful = in_turn([*newest.values()])
+    given: dict[Any, int] = {}
+    for event in sequence:
+        if whole(event) and event.attempt:
+            given[event.timestamp] = max(event.attempt, given.get(event.timestamp, 0))
+
+    def named(event: Any) -> int | None:
+        return event.attempt or (given.get(event.timestamp) if whole(event) else None)
+
     has_decisions = any(event.event_type == "routing_decision" for event in sequence)
     begins: dict[Any, Any] = {}
-    for event in sorted(sequence, key=lambda event: event.attempt is None):
+    for event in sorted(sequence, key=lambda event: named(event) is None):
         if whole(event) and not has_decisions:
             begins.setdefault(event.timestamp, event)
     current, begun, ended_since = 1, False, False
@@ -130,15 +138,15 @@ def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
     for event in sequence:
         is_decision = event.event_type == "routing_decision"
         if is_decision or any(event is run for run in begins.values()):
-            if event.attempt:
-                current = event.attempt
+            if number := named(event):
+                current = number
             elif begun and (ended_since or not is_decision):
                 current += 1
             begun = True
             ended_since = not is_decision
         elif getattr(event, "success", None) is not None:
             ended_since = True
-        numbered[event.attempt or current].append(event)
+        numbered[named(event) or current].append(event)
     found = []
     for number, members in numbered.items():
         attempt = Attempt(task, number)

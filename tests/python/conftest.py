@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -43,6 +44,16 @@ def no_task() -> None:
     _task_context._current.set(None)
     _execution._running.set(None)
     _task_context._known.clear()
+
+
+@pytest.fixture(autouse=True)
+def same_logging() -> Iterator[None]:
+    """Give the log back as it was: a command in this process says how it is written."""
+    root = logging.getLogger("orb_learning")
+    before = (root.handlers, root.level, root.propagate)
+    yield
+    root.handlers, root.propagate = before[0], before[2]
+    root.setLevel(before[1])
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import os
 import re
 import shlex
@@ -45,15 +44,10 @@ class Ended:
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     monkeypatch.delenv(LOCK_TIMEOUT_VARIABLE, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
-    root = logging.getLogger("orb_learning")
-    before = (root.handlers, root.level, root.propagate)
-    yield
-    root.handlers, root.propagate = before[0], before[2]
-    root.setLevel(before[1])
 
 
 @pytest.fixture

@@ -132,6 +132,24 @@ def test_what_is_told_of_a_misfit_holds_no_secret_and_is_text(telemetry, caplog)
     caplog.text.encode()
 
 
+def test_a_secret_is_masked_before_a_text_is_cut(telemetry, caplog, recorded):
+    told = "clone failed while pushing to the remote https://u:s3cretpass@host/x"
+    with caplog.at_level(logging.WARNING, logger="orb_learning.capture"):
+        by_hook(telemetry, {"success": True, "actual_cost": told})
+        by_hook(telemetry, {"status": told})
+        by_hook(telemetry, {"status": "word " * 2000})
+    assert "s3cret" not in caplog.text
+    assert all("s3cret" not in event.to_line().decode() for event in recorded())
+    assert max(map(len, caplog.messages)) < 1100
+
+
+@pytest.mark.parametrize("metadata", ["note", [1], 7])
+def test_metadata_of_any_kind_costs_no_outcome(telemetry, recorded, metadata):
+    by_hook(telemetry, {"success": True, "metadata": metadata})
+    by_block(telemetry, {"success": True, "metadata": metadata})
+    assert [event.success for event in outcomes(recorded())] == [True, True]
+
+
 def test_a_scale_is_one_or_a_hundred():
     with pytest.raises(ValueError, match="quality_scale is 1 or 100, not 10"):
         Reading(quality_scale=10)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import Any
+from enum import Enum, IntEnum, auto
+from typing import Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
 from hosts.test_bus import Bus, complete
-from orb_learning import Telemetry, instrument_pool_manager
+from orb_learning import (
+    Telemetry,
+    current_execution,
+    instrument_pool_manager,
+    instrument_router,
+)
 from orb_learning.cli import app
 from orb_learning.events import (
     Event,
@@ -159,3 +165,117 @@ def test_an_import_is_taught_words_too(home: Home, tmp_path):
     odd = runner.invoke(app, [*command, "--status-word", "green=maybe"])
     assert odd.exit_code == 2
     assert "green=maybe" in odd.output
+
+
+class Step(Enum):
+    PENDING = auto()
+    FAILED = auto()
+    DONE = auto()
+
+
+class Code(IntEnum):
+    OK = 0
+    FAILED = 1
+
+
+class Named(NamedTuple):
+    success: bool
+    error: str
+
+
+class Judged:
+    """Says its success by a property."""
+
+    @property
+    def success(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("way", [by_hook, by_instrument, by_bus, by_block, by_decorated])
+@pytest.mark.parametrize(
+    ("said", "success"),
+    [
+        ({"status": Step.FAILED}, False),
+        ({"status": Step.DONE}, True),
+        ({"success": Code.FAILED}, False),
+        ({"status": "500"}, False),
+        ({"success": True, "metadata": {"state": "open", "failed": 2, "timeout": 30}}, True),
+        ({"success": True, "timeout": 30}, True),
+        ({"success": "off"}, None),
+    ],
+)
+def test_members_texts_and_metadata_are_no_trap(telemetry, recorded, way, said, success):
+    way(telemetry, dict(said))
+    (event,) = outcomes(recorded())
+    assert getattr(event, "success", None) is success
+
+
+def test_what_is_not_over_is_no_success_of_a_hook(telemetry, recorded):
+    by_hook(telemetry, {"status": Step.PENDING})
+    (event,) = outcomes(recorded())
+    assert event.reason.startswith("status <Step.PENDING: 1> says that the work is not over")
+
+
+@pytest.mark.parametrize("result", [Named(False, "boom"), Judged(), {"error": "boom"}])
+def test_results_of_every_shape_are_asked(telemetry, recorded, result):
+    by_instrument(telemetry, result)
+    by_decorated(telemetry, result)
+    assert [event.success for event in outcomes(recorded())] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"success": False, "result": {"success": True}},
+        {"status": "failed", "result": {"status": "ok"}},
+        {"error": "boom", "result": {"error": "", "output": "x"}},
+        {"result": False},
+        {"result": "failed"},
+        {"result": ValueError("boom")},
+        {"success": True, "result": {"ok": False}},
+    ],
+)
+def test_a_message_and_its_result_may_contradict_each_other(telemetry, recorded, payload):
+    by_bus(telemetry, payload)
+    (event,) = outcomes(recorded())
+    assert event.success is False
+
+
+def test_a_message_of_work_that_is_not_over_ends_nothing(telemetry, recorded):
+    by_bus(telemetry, {"status": "queued", "result": {"status": "ok"}})
+    assert outcomes(recorded()) == []
+
+
+def test_what_a_function_returns_contradicts_its_block(telemetry, recorded):
+    @telemetry.execution(task_id="t")
+    def work() -> dict[str, Any]:
+        current_execution().success = True
+        current_execution().state = "reviewing"
+        return {"success": False}
+
+    work()
+    (event,) = outcomes(recorded())
+    assert event.success is False
+
+
+class Routers:
+    def route_task(self, task: dict[str, Any]) -> Any:
+        return task["result"]
+
+
+@pytest.mark.parametrize(
+    ("result", "success"),
+    [
+        ({"status": "red", "duration": 2}, False),
+        ({"status": "green"}, True),
+        ({"status": "exploded", "cost": 0.3}, None),
+        ({"error": "boom", "duration": 2}, False),
+    ],
+)
+def test_a_router_that_runs_the_task_is_heard(home, events_in, result, success):
+    router = Routers()
+    with Telemetry(home.root, status_words={"red": False, "green": True}) as telemetry:
+        instrument_router(router, telemetry)
+        router.route_task({"id": "t", "result": result})
+    (event,) = outcomes(events_in(home.spool))
+    assert getattr(event, "success", None) is success

@@ -17,7 +17,13 @@ from orb_learning.capture._host_values import (
     task_fields,
     without_nested,
 )
-from orb_learning.capture._misfits import QUALITY_SCALES, Reading, failure_fields, number_of
+from orb_learning.capture._misfits import (
+    QUALITY_SCALES,
+    Reading,
+    failure_fields,
+    is_empty,
+    number_of,
+)
 from orb_learning.capture._recorder import CaptureStats, Recorder
 from orb_learning.capture._task_context import (
     TaskScope,
@@ -49,6 +55,7 @@ __all__ = [
     "failure_fields",
     "fields_of",
     "ids_first",
+    "is_empty",
     "is_outcome",
     "json_value",
     "made",

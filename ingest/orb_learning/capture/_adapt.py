@@ -48,8 +48,8 @@ def to_values(
             field = names.get(key)
             if field is None:
                 rest.setdefault(key, value)
-            elif field == "metadata" and isinstance(value, Mapping):
-                rest = {**value, **rest}
+            elif field == "metadata" and (isinstance(value, Mapping) or issubclass(cls, Outcome)):
+                rest = {**(value if isinstance(value, Mapping) else {key: value}), **rest}
             elif field not in values:
                 values[field] = value
                 filled[field] = key
@@ -61,7 +61,7 @@ def to_values(
                 else:
                     rest.setdefault(key, value)
     if issubclass(cls, Outcome):
-        _judge(values, rest, reading.words)
+        _judge(values, rest, _flags(sources), reading.words)
         read_outcome(values, rest, reading)
     if rest:
         values.setdefault("metadata", rest)
@@ -90,20 +90,28 @@ def _name_candidates(decision: dict[str, Any]) -> None:
         }
 
 
-def _judge(values: dict[str, Any], rest: dict[str, Any], words: Vocabulary) -> None:
+def _flags(sources: Sequence[object]) -> dict[str, Any]:
+    """Return what speaks of success in the sources themselves, as the host said it."""
+    told: dict[str, Any] = {}
+    for source in sources:
+        fields = as_mapping(source)
+        for name in SPEAKING:
+            if name in fields and fields[name] is not None:
+                told.setdefault(name, fields[name])
+    return told
+
+
+def _judge(
+    values: dict[str, Any], rest: dict[str, Any], told: Mapping[str, Any], words: Vocabulary
+) -> None:
     """Let all that speaks of success decide together."""
     said = values.get("success")
-    told = {name: rest[name] for name in SPEAKING if name in rest}
-    if not told and isinstance(said, bool):
+    if not told or (len(told) == 1 and isinstance(said, bool)):
         return
-    # A number is a status, whichever of the two names it came by.
-    name = "success" if isinstance(said, bool | str) or "status" in told else "status"
-    verdict = words.verdict({**told, name: said})
+    verdict = words.verdict(told)
     if verdict == UNFINISHED:
-        word = said if said is not None else next(iter(told.values()))
-        raise UnfinishedError(
-            f"status {word!r} says that the work is not over, so nothing has ended"
-        )
+        word = next(iter(told.values())) if len(told) == 1 else dict(told)
+        raise UnfinishedError(f"status {word!r} says that the work is not over")
     if verdict is not None:
         values["success"] = verdict == SUCCESS
     if not isinstance(said, bool | str | None):

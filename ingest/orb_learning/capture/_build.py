@@ -44,7 +44,7 @@ E = TypeVar("E", bound=Event)
 _DECIDED = {RoutingOutcome, PoolExecutionStart, PoolExecutionComplete, TaskCompleted}
 """What follows a decision; a whole execution finds its own."""
 
-_ASKED_FOR = {"event_id", "schema_version", "occurred_at", "captured_at", "metadata", "attempt"}
+_ASKED_FOR = {"event_id", "schema_version", "occurred_at", "captured_at", "attempt"}
 """What an outcome is refused for although it may be left out: another one would be stored."""
 
 _RECORDS = (ExecutionRecord, FeedbackRecord, SolutionRecord, QualityPolicy)
@@ -74,8 +74,11 @@ def direct(
             if metadata is not None and metadata.__class__ is not dict:
                 return None
             values["metadata"] = {"task_ref": reference, **(metadata or {})}
-    if values.get("actual_cost").__class__ is bool or (
-        reading.quality_scale != 100 and "quality_score" in values
+    # What else is true or false, or a number, to pydantic is read by other rules here.
+    if (
+        values.get("success", True).__class__ is not bool
+        or values.get("actual_cost").__class__ is bool
+        or (reading.quality_scale != 100 and "quality_score" in values)
     ):
         return None
     if cls in _DECIDED and (decision := decision_in_scope()) is not None:
@@ -145,7 +148,9 @@ def made(cls: type[E], values: dict[str, Any], reading: Reading) -> E:
             return cls(**values)
     rest: dict[str, Any] = {}
     for name in misfits(cls, values):
-        if name not in _ASKED_FOR and not cls.model_fields[name].is_required():
+        if name == "metadata":
+            values[name] = bounded(values[name])
+        elif name not in _ASKED_FOR and not cls.model_fields[name].is_required():
             set_aside(values, rest, name, f"is no {name}", reading)
     if rest:
         values["metadata"] = bounded({**rest, **values.get("metadata", {})})
@@ -188,6 +193,8 @@ def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[ob
         return [*sources, top, *(source for source in nested if source is not None)]
     if cls is Feedback and isinstance(given, str | UUID):
         return [*sources, {"task_id": given}]
+    if isinstance(given, ExecutionRecord) and "timestamp" not in given.model_fields_set:
+        return [*sources, given, {"timestamp_source": "captured"}]
     return [*sources, given]
 
 

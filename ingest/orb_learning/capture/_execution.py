@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from orb_learning._success import SPEAKING
+from orb_learning._success import FLAGS
 from orb_learning._types import new_id
 from orb_learning.capture._host_values import fields_of, named_task, outcome_fields
 from orb_learning.capture._misfits import failure_fields
@@ -27,6 +27,8 @@ R = TypeVar("R")
 _MEBIBYTE = 1024 * 1024
 _STATM = Path("/proc/self/statm")
 _running: ContextVar[RunningExecution | None]
+_RETURNED = FLAGS | {"error", "error_message"}
+"""What of a decorated function's result speaks."""
 
 
 class RunningExecution:
@@ -138,11 +140,15 @@ class RunningExecution:
     def _told(
         self, said: dict[str, Any], returned: object, source: str | None
     ) -> dict[str, Any] | None:
-        """Return what the block said, and else what the function's result says of its success."""
-        flags = {name: value for name, value in fields_of(returned).items() if name in SPEAKING}
-        if any(name in SPEAKING for name in said):
-            flags = {}
-        return outcome_fields({**flags, **said}, self._recorder.reading.words, source=source)
+        """Return what the block said and what the function's result says of its success."""
+        words = self._recorder.reading.words
+        returns = {n: v for n, v in fields_of(returned).items() if n in _RETURNED}
+        ended = outcome_fields({**returns, **said}, words, source=source)
+        if ended is not None and "success" in ended:
+            alone = outcome_fields(returns, words) if returns else ended
+            if alone is not None and alone.get("success") is False:
+                ended["success"] = False
+        return ended
 
     def _enter(self) -> None:
         enter_scope(self._scope)

@@ -34,7 +34,7 @@ from orb_learning.capture._misfits import (
     set_aside,
     text_of,
 )
-from orb_learning.events import Event, RoutingDecision, RoutingFields
+from orb_learning.events import Event, RoutingDecision, RoutingFields, RoutingOutcome
 
 MAX_VALUE_CHARACTERS = 32 * 1024
 """What is kept of one thing that a host says and no field takes, such as an output."""
@@ -52,17 +52,34 @@ _NAMES = {
 }
 # Of an instrumented call these are what the hooks saw; the host's own mean something else.
 _ANY_TASK = new_id()
+_PROPERTIES = ("success", "status", "ok", "is_error", "resolved", "passed", "returncode")
+_ENDS = {"duration_seconds", "actual_cost", "quality_score", "error_message"}
 _SEEN = {"event_id", "schema_version", "occurred_at", "captured_at"}
 
 
 def fields_of(value: object) -> dict[str, Any]:
     """Return what an object of the host's holds, by name; nothing if it holds no fields."""
     try:
-        if isinstance(value, (*_SCALARS, Enum)):
+        if isinstance(value, (*_SCALARS, Enum)) and not hasattr(type(value), "_asdict"):
             return {}
-        return {key: _readable(item) for key, item in as_mapping(value).items()}
+        told = {key: _readable(item) for key, item in as_mapping(value).items()}
+        if not isinstance(value, Mapping):
+            told |= _properties(value, told)
     except Exception:
         return {}
+    return told
+
+
+def _properties(value: object, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags of an object that are no fields of its own, such as properties."""
+    found: dict[str, Any] = {}
+    for name in _PROPERTIES:
+        if name not in told and hasattr(type(value), name):
+            with suppress(Exception):
+                said = getattr(value, name)
+                if type(said) in (bool, str, int, float) or issubclass(type(said), Enum):
+                    found[name] = said
+    return found
 
 
 def event_fields(
@@ -144,13 +161,15 @@ def names_tier(told: Mapping[str, Any]) -> bool:
     return any(told.get(key) is not None for key in _TIER_KEYS)
 
 
-def is_outcome(told: Mapping[str, Any]) -> bool:
+def is_outcome(told: Mapping[str, Any], words: Vocabulary = USUAL.words) -> bool:
     """Tell whether a router's answer is the outcome of the task it has run."""
-    try:
-        verdict = USUAL.words.verdict(told)
-    except UnknownWordError:
+    if names_tier(told):
         return False
-    return verdict in (SUCCESS, FAILURE) and not names_tier(told)
+    with suppress(UnknownWordError):
+        if words.verdict(told) in (SUCCESS, FAILURE):
+            return True
+    names = spellings(RoutingOutcome)
+    return any(names.get(key) in _ENDS and not is_empty(told[key]) for key in told)
 
 
 def outcome_fields(
@@ -168,15 +187,9 @@ def outcome_fields(
     if issubclass(type(result), BaseException):
         return failure_fields(cast("BaseException", result))
     told = fields_of(result)
-    is_known = True
-    verdict: str | None = None
-    try:
-        if told:
-            verdict = words.verdict(told)
-        elif issubclass(type(result), bool | str | Enum):
-            verdict = words.meaning(result)
-    except UnknownWordError:
-        is_known = False
+    if not told and issubclass(type(result), Enum):
+        told = {"status": result}
+    is_known, verdict = _verdict(told, result, words)
     for key in ("error", "error_message"):
         error = told.pop(key, None)
         if issubclass(type(error), BaseException):
@@ -198,6 +211,16 @@ def outcome_fields(
             "success_source": source,
         }
     return {**told, "success": True}
+
+
+def _verdict(told: Mapping[str, Any], result: object, words: Vocabulary) -> tuple[bool, str | None]:
+    """Return whether the words are known, and what the fields or the bare result say."""
+    try:
+        if told:
+            return True, words.verdict(told)
+    except UnknownWordError:
+        return False, None
+    return True, words.meaning(result) if issubclass(type(result), bool | str) else None
 
 
 def pool_type_of(manager: object, pool_id: object) -> str | None:

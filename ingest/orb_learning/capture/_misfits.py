@@ -15,6 +15,8 @@ from orb_learning._types import ErrorType
 
 QUALITY_SCALES: Final = (1, 100)
 MAX_ITEMS = 100
+MAX_TOLD = 8 * 1024
+"""What is told of a value, to whoever masks it before it is cut further."""
 _PLAIN = {str, int, float, bool, type(None)}
 _COSTS = ("actual_cost", "cost_estimate")
 _USD = re.compile(r"(?:\$|usd)?\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?:\$|usd)?", re.IGNORECASE)
@@ -86,7 +88,8 @@ def set_aside(
     """Keep a value that its field does not take in the metadata, and tell so."""
     given = values.pop(name)
     rest.setdefault(name, given)
-    reading.on_misfit(name, f"{name} {text_of(given)[:60]!r} {reason}; it is kept in the metadata")
+    shown = text_of(given)[:MAX_TOLD]
+    reading.on_misfit(name, f"{name} {shown!r} {reason}; it is kept in the metadata")
 
 
 def failure_fields(error: BaseException) -> dict[str, Any]:

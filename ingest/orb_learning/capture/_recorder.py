@@ -34,6 +34,7 @@ logger = logging.getLogger("orb_learning.capture")
 WARN_EVERY_SECONDS = 60.0
 MAX_RECORDED_POOLS = 10_000
 MAX_WARNED_OF = 100
+MAX_TOLD = 1000
 
 E = TypeVar("E", bound=Event)
 
@@ -235,7 +236,8 @@ class Recorder:
     def _warn_once(self, what: str, reason: str) -> None:
         if what not in self._warned_of and len(self._warned_of) < MAX_WARNED_OF:
             self._warned_of.add(what)
-            logger.warning("%s", self._masker.text(clean_text(reason)))
+            told = self._masker.text(clean_text(reason))  # first: half a secret looks like none
+            logger.warning("%s", f"{told[:60]}…{told[-400:]}" if len(told) > MAX_TOLD else told)
 
     def _drop(self, error: Exception) -> None:
         self._dropped += 1

@@ -165,7 +165,7 @@ class Routing(RecordedCall):
         told = decision_fields(result)
         if self._has_run:
             self._complete_decision(fields_of(result))
-        elif is_outcome(told):
+        elif is_outcome(told, self._recorders[0].reading.words):
             self._record_run(self._outcome(result))
         else:
             self._decide(told, self._task, self._began_at, self._next_attempt())

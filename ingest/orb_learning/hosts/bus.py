@@ -19,6 +19,7 @@ from orb_learning.capture import (
     current_scope,
     event_fields,
     fields_of,
+    is_empty,
     name_of,
     named_task,
     outcome_fields,
@@ -206,11 +207,17 @@ class BusLink:
         payload = _payload_of(message)
         result = fields_of(payload.get("result"))
         told = without_nested(payload, "result") if result else payload
-        told.update((key, value) for key, value in result.items() if value is not None)
-        ended = outcome_fields(told, self._recorder.reading.words)
-        if ended is None:
-            return
-        told = ended
+        told.update((key, value) for key, value in result.items() if not is_empty(value))
+        words = self._recorder.reading.words
+        ended = outcome_fields(told, words)
+        for part in (payload, payload.get("result")):
+            # The message and its result may contradict each other.
+            alone = outcome_fields(part, words)
+            if ended is None or alone is None:
+                return
+            if alone.get("success") is False:
+                ended["success"] = False
+        told = dict(ended or {})
         pool_id = _pool_id(payload, message, result)
         named = _named_task(payload, result)
         task_id = (

@@ -153,8 +153,10 @@ def test_metadata_of_all_sources_is_merged():
 
 
 @pytest.mark.parametrize("rest", [{}, {"colour": "red"}])
-def test_metadata_that_is_no_mapping_is_left_for_validation_to_refuse(rest):
-    assert to_values(RoutingOutcome, [{"metadata": ["a"], **rest}]) == {"metadata": ["a"]}
+def test_metadata_that_is_no_mapping_is_kept_in_one_of_an_outcome_and_refused_elsewhere(rest):
+    told = [{"metadata": ["a"], **rest}]
+    assert to_values(RoutingOutcome, told) == {"metadata": {"metadata": ["a"], **rest}}
+    assert to_values(PoolCreated, told) == {"metadata": ["a"]}
 
 
 def test_the_kind_of_event_is_not_metadata():

@@ -137,7 +137,7 @@ class NoMapping(Mapping[str, Any]):
         (Result(), {"status": "failed", "duration": 2.0}),
         (Model(), {"success": False, "cost": 0.5}),
         (Slotted(), {"status": "error", "error": "boom"}),
-        (Named(True, 90), {}),
+        (Named(True, 90), {"success": True, "quality": 90}),
         (type("Plain", (), {"__init__": lambda self: setattr(self, "a", 1)})(), {"a": 1}),
     ],
 )

@@ -85,6 +85,23 @@ def test_a_named_attempt_decides_and_a_time_that_nobody_gave_tells_nothing_apart
     assert shown == [("a", 1, True), ("a", 3, True), ("acme/api", 1, True)]
 
 
+def test_a_correction_may_name_the_attempt_that_its_run_is(warehouse):
+    with Telemetry(warehouse.home.root, strict=True) as telemetry:
+        for minute, cost, number in ((0, 1, None), (1, 2, None), (1, 3, 2), (2, 4, None)):
+            run = WHOLE | {"timestamp": at(minute), "actual_cost": cost, "attempt": number}
+            telemetry.record_execution_sync(run, task_id="t", success=True)
+    shown = attempts(warehouse, "attempt", "actual_cost")
+    assert shown == [(1, 1.0), (2, 3.0), (3, 4.0)]
+
+
+def test_a_record_without_a_time_tells_nothing_apart_whatever_is_added_to_it(warehouse):
+    with Telemetry(warehouse.home.root, strict=True) as telemetry:
+        for success in (False, True):
+            record = ExecutionRecord(task_id="now", success=success, **WHOLE)
+            telemetry.record_execution_sync(record, solution_summary="x")
+    assert attempts(warehouse, "attempt", "success") == [(1, True)]
+
+
 def test_hooks_and_a_whole_execution_of_the_same_run_stay_one(warehouse):
     with Telemetry(warehouse.home.root, strict=True) as telemetry:
         for number in range(2):

@@ -304,7 +304,7 @@ def test_what_the_hooks_refused_is_quarantined_as_what_it_was_meant_to_be(home, 
         "select claimed_type, reason, line from ledger.quarantine order by byte_offset"
     )
     assert [row[0] for row in rows] == ["routing_outcome", "feedback"]
-    assert rows[0][1].startswith("success: ")
+    assert rows[0][1].startswith("status word 'perhaps' unknown")
     assert json.loads(rows[0][2]) == {"task_id": "t", "success": "perhaps", "note": "ß"}
 
     file.rename(spool / "copy.jsonl")
