@@ -341,3 +341,14 @@ def test_empty_metadata_is_null_in_the_event():
 def test_feedback_happened_when_its_record_says():
     record = FeedbackRecord(task_id=TASK, feedback_type="x", timestamp=NOON)
     assert record.to_event().occurred_at == NOON
+
+
+def test_a_time_that_nobody_gave_is_marked_whatever_is_added(telemetry):
+    given = execution()
+    made = ExecutionRecord(**{k: v for k, v in dict(given).items() if k != "timestamp"})
+    assert given.to_event().timestamp_source is None
+    assert made.to_event().timestamp_source == "captured"
+    assert made.to_event().occurred_at == made.timestamp
+    added = telemetry.record_execution_sync(made, solution_summary="cache it")
+    assert (added.timestamp_source, added.solution_summary) == ("captured", "cache it")
+    assert telemetry.record_execution_sync(given, repo="b").timestamp_source is None

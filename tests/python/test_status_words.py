@@ -23,6 +23,7 @@ from orb_learning.events import (
     Event,
     InvalidEvent,
     PoolExecutionComplete,
+    RoutingDecision,
     RoutingOutcome,
     TaskCompleted,
 )
@@ -186,6 +187,8 @@ class Named(NamedTuple):
 class Judged:
     """Says its success by a property."""
 
+    ok = object()
+
     @property
     def success(self) -> bool:
         return False
@@ -261,6 +264,14 @@ def test_what_a_function_returns_contradicts_its_block(telemetry, recorded):
 class Routers:
     def route_task(self, task: dict[str, Any]) -> Any:
         return task["result"]
+
+
+def test_a_router_whose_task_is_not_over_has_decided(telemetry, recorded):
+    router = Routers()
+    instrument_router(router, telemetry)
+    router.route_task({"id": "t", "result": {"status": "queued", "duration": 2}})
+    (decision,) = recorded()
+    assert isinstance(decision, RoutingDecision)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ class Truth:
         return 1.0
 
 
+class bool_:  # noqa: N801
+    """A flag as numpy has it, which is no number."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class Unreadable:
     def __str__(self) -> str:
         raise RuntimeError
@@ -61,6 +68,8 @@ class Sealed(str):
         ({"success": 1}, SUCCESS),
         ({"success": 0.0}, FAILURE),
         ({"success": Truth()}, SUCCESS),
+        ({"success": bool_()}, FAILURE),
+        ({"status": True}, SUCCESS),
         ({"success": None}, None),
         ({"status": "FAIL"}, FAILURE),
         ({"status": "passed"}, SUCCESS),
