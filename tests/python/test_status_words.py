@@ -244,6 +244,23 @@ def test_a_message_and_its_result_may_contradict_each_other(telemetry, recorded,
     assert event.success is False
 
 
+def test_an_empty_error_of_a_result_does_not_hide_the_messages_own(telemetry, recorded):
+    by_bus(telemetry, {"error": "boom", "result": {"error": "", "output": "x"}})
+    (event,) = outcomes(recorded())
+    assert event.error_message == "boom"
+
+
+def test_an_outcome_names_the_decision_in_the_home_of_every_recorder(home, events_in, tmp_path):
+    pools = Pools()
+    homes = (home.root, tmp_path / "other")
+    for root in homes:
+        instrument_pool_manager(pools, Telemetry(root))
+    pools.execute_on_pool("p", {"id": "t", "result": {"ok": True}})
+    for root in homes:
+        decision, start, end = events_in(root / "spool")
+        assert start.decision_id == end.decision_id == decision.event_id
+
+
 def test_a_message_of_work_that_is_not_over_ends_nothing(telemetry, recorded):
     by_bus(telemetry, {"status": "queued", "result": {"status": "ok"}})
     assert outcomes(recorded()) == []
