@@ -10,7 +10,7 @@
         'user_rating': 'integer', 'peak_memory_mb': 'double', 'cpu_time_seconds': 'double',
         'solution_summary': 'varchar', 'policy_version': 'varchar', 'propensity': 'double',
         'candidates': 'json', 'task_group': 'varchar', 'routed_at': 'timestamp',
-        'metadata': 'json',
+        'duration_source': 'varchar', 'metadata': 'json',
     }) }}
 {% endmacro %}
 
@@ -26,10 +26,20 @@
         'policy_version', 'propensity', 'candidates', 'task_group', 'metadata',
     ] -%}
     {%- set outcome = [
-        'success', 'duration_seconds', 'quality_score', 'cost_estimate', 'actual_cost',
-        'error_type', 'error_message', 'peak_memory_mb', 'cpu_time_seconds', 'solution_summary',
-        'metadata',
+        'success', 'duration_seconds', 'duration_source', 'quality_score', 'cost_estimate',
+        'actual_cost', 'error_type', 'error_message', 'peak_memory_mb', 'cpu_time_seconds',
+        'solution_summary', 'metadata',
     ] -%}
+    {#- `unknown` is what a hook and `executions` write where nobody says it. Where a duration is known
+        is said with it, or the two could come from different events. -#}
+    {%- set spelled = {
+        'task_type': "nullif(task_type, 'unknown')",
+        'repo': "nullif(repo, 'unknown')",
+        'model_tier': "nullif(model_tier, 'unknown')",
+        'pool_type': "nullif(pool_type, 'unknown')",
+        'duration_source':
+            "case when duration_seconds is not null then coalesce(duration_source, 'reported') end",
+    } -%}
     {%- set sources = [
         ('routing_decision', 1, 'stg_routing_decisions', routing, {}, 'event_id'),
         ('pool_execution_start', 2, 'stg_pool_execution_starts',
@@ -47,7 +57,9 @@
     {%- set found = [] -%}
     {%- for event_type, rank, model, named, expressions, decision_id in sources -%}
         {%- set carried = dict(expressions) -%}
-        {%- for field in named -%}{%- do carried.update({field: field}) -%}{%- endfor -%}
+        {%- for field in named -%}
+            {%- do carried.update({field: spelled.get(field, field)}) -%}
+        {%- endfor -%}
         {%- do found.append({
             'event_type': event_type, 'rank': rank, 'model': model, 'carried': carried,
             'decision_id': decision_id or cast('null', 'uuid'),

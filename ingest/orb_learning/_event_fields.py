@@ -17,6 +17,7 @@ from orb_learning._types import (
     Attempt,
     Candidates,
     Count,
+    DurationSource,
     ErrorTypeName,
     Fraction,
     Metadata,
@@ -153,6 +154,8 @@ class OutcomeFields(SharedFields):
         peak_memory_mb: peak memory in mebibytes.
         cpu_time_seconds: user and system CPU seconds together.
         solution_summary: what solved the task, in words that recur for the same solution.
+        duration_source: `measured` where a hook took the time because the host told none; null
+            where the host told it, or nobody did.
     """
 
     success: bool
@@ -165,6 +168,7 @@ class OutcomeFields(SharedFields):
     peak_memory_mb: Amount | None = None
     cpu_time_seconds: Amount | None = None
     solution_summary: OptionalText = None
+    duration_source: DurationSource | None = None
 
 
 class RoutingFields(SharedFields):
@@ -191,13 +195,13 @@ class RoutingFields(SharedFields):
     task_type: Text
     task_description: Text | None = None
     repo: Text
-    file_count: Count = 0
-    estimated_tokens: Count = 0
+    file_count: Count | None = None
+    estimated_tokens: Count | None = None
     model_tier: Text
     pool_type: Text | None = None
     swarm_topology: OptionalText = None
     routing_confidence: Fraction | None = None
-    complexity_score: Score = 50
+    complexity_score: Score | None = None
     cost_estimate: Amount | None = None
     policy_version: OptionalText = None
     propensity: Propensity | None = None
@@ -213,9 +217,6 @@ class ExecutionFields(RoutingFields, OutcomeFields):
         user_rating: a person's rating, 1..5; the latest decides.
     """
 
-    task_description: Text
-    pool_type: Text
-    routing_confidence: Fraction
     user_accepted: bool | None = None
     user_rating: Rating | None = None
 

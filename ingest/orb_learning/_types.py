@@ -168,6 +168,11 @@ class _BlankIsNone:
         )
 
 
+def _null_if_reported(value: str) -> str | None:
+    """Leave out what was the only source before there were two: the same fact stays the same."""
+    return None if value == "reported" else value
+
+
 def _known_error(value: str) -> str:
     try:
         return ErrorType(value)
@@ -220,6 +225,7 @@ Embedding = Annotated[
 ]
 Metadata = Annotated[dict[str, JsonValue], BeforeValidator(_fits_a_line)]
 TimestampSource = Literal["captured"]
+DurationSource = Annotated[Literal["reported", "measured"], AfterValidator(_null_if_reported)]
 Maturity = Literal["new", "stable", "mature"]
 Strictness = Literal["lenient", "standard", "strict"]
 

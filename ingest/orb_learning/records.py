@@ -59,7 +59,13 @@ class Record(Checked):
         return self.model_dump_json()
 
 
-_UNSAID = dict.fromkeys(FIRST_FIELDS.split())
+_UNSAID = {
+    **dict.fromkeys(FIRST_FIELDS.split()),
+    "file_count": 0,
+    "estimated_tokens": 0,
+    "complexity_score": 50,
+}
+"""How a record's id spells what was not said."""
 
 
 class ExecutionRecord(ExecutionFields, Record):
@@ -75,6 +81,8 @@ class ExecutionRecord(ExecutionFields, Record):
     task_id: UUID = Field(default_factory=uuid4)
     timestamp: Time = Field(default_factory=utc_now)
     attempt: Attempt | None = None
+    task_description: Text
+    pool_type: Text
     duration_seconds: Amount
     cost_estimate: Amount
     actual_cost: Amount
@@ -86,11 +94,8 @@ class ExecutionRecord(ExecutionFields, Record):
         return with_task_uuid(values)
 
     def _spelled(self) -> str:
-        said = _UNSAID | self.__dict__
-        for name in [*said][len(_UNSAID) :]:
-            if said[name] is None:
-                del said[name]
-        return to_json(said).decode()
+        said = {name: value for name, value in self.__dict__.items() if value is not None}
+        return to_json(_UNSAID | said).decode()
 
     def calculate_embedding_content(self) -> str:
         """Return the text that stands for this execution in similarity search."""

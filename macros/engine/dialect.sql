@@ -15,6 +15,11 @@
     {{ adapter.dispatch('ordered_list', 'orb_learning')(value, position) }}
 {%- endmacro %}
 
+{#- The names of the columns that are null, as a list in their order. -#}
+{% macro nulls_among(columns) -%}
+    {{ adapter.dispatch('nulls_among', 'orb_learning')(columns) }}
+{%- endmacro %}
+
 {#- One value as a list. -#}
 {% macro list_of(value) -%}
     {{ adapter.dispatch('list_of', 'orb_learning')(value) }}

@@ -80,6 +80,10 @@ described as (
         success,
         coalesce(known_duration_seconds, 0) as duration_seconds,
         known_duration_seconds,
+        case
+            when known_duration_seconds is null then 'unknown'
+            else coalesce(duration_source, 'measured')
+        end as duration_source,
         quality_score,
         coalesce(cost_estimate, 0) as cost_estimate,
         coalesce(actual_cost, cost_estimate, 0) as actual_cost,
@@ -102,6 +106,20 @@ described as (
         propensity,
         candidates,
         task_group,
+        {{ nulls_among({
+            'task_type': 'task_type',
+            'task_description': 'task_description',
+            'repo': 'repo',
+            'file_count': 'file_count',
+            'estimated_tokens': 'estimated_tokens',
+            'model_tier': 'model_tier',
+            'pool_type': 'pool_type',
+            'routing_confidence': 'routing_confidence',
+            'complexity_score': 'complexity_score',
+            'duration_seconds': 'known_duration_seconds',
+            'cost_estimate': 'cost_estimate',
+            'actual_cost': 'actual_cost',
+        }) }} as defaulted,
         case when attempt > 1 then task_id end as parent_task_id,
         attempt,
         is_ambiguous as attempt_is_ambiguous,

@@ -16,10 +16,18 @@ from orb_learning.events import Event, TaskEvent
 from .tables import COLUMNS, MIN_USES
 
 FIELDS = [
-    "task_type", "repo", "model_tier", "pool_type", "success", "duration_seconds",
-    "quality_score", "cost_estimate", "actual_cost", "error_type", "solution_summary",
-    "user_accepted", "user_rating",
+    "task_type", "task_description", "repo", "file_count", "estimated_tokens", "model_tier",
+    "pool_type", "swarm_topology", "routing_confidence", "complexity_score", "success",
+    "duration_seconds", "quality_score", "cost_estimate", "actual_cost", "error_type",
+    "error_message", "user_accepted", "user_rating", "peak_memory_mb", "cpu_time_seconds",
+    "solution_summary", "policy_version", "propensity", "candidates", "task_group",
 ]  # fmt: skip
+STAND_INS = {
+    "task_type": "unknown", "task_description": "", "repo": "unknown", "file_count": 0,
+    "estimated_tokens": 0, "model_tier": "unknown", "pool_type": "unknown",
+    "routing_confidence": 0.5, "complexity_score": 50, "duration_seconds": 0.0,
+    "cost_estimate": 0.0, "actual_cost": 0.0,
+}  # fmt: skip
 RANKS = [
     "routing_decision", "pool_execution_start", "task_completed", "pool_execution_complete",
     "routing_outcome", "execution_recorded", "feedback",
@@ -56,8 +64,10 @@ def facts(event: Any) -> dict[str, Any]:
         said = {"user_accepted": ACCEPTED.get(event.feedback_type), "user_rating": event.rating}
     else:
         said = {name: getattr(event, name, None) for name in FIELDS}
-    if kind == "routing_decision":
-        said = {name: None if value == "unknown" else value for name, value in said.items()}
+        for name in ("task_type", "repo", "model_tier", "pool_type"):
+            said[name] = None if said[name] == "unknown" else said[name]
+        if said["duration_seconds"] is not None:
+            said["duration_source"] = event.duration_source or "reported"
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -177,27 +187,53 @@ def execution(attempt: Attempt) -> dict[str, Any]:
     begun, ended = at.get("pool_execution_start"), at["end"]
     between = (ended - begun) / timedelta(microseconds=1) / 1e6 if begun else None
     known = said.get("duration_seconds", between if between is None or between >= 0 else None)
+    if known is not None:
+        said = {"duration_source": "measured", **said, "duration_seconds": known}
     duration = known or 0.0
     moment = at.get("routed") or at.get("routing_decision") or begun
     moment = moment or ended - timedelta(microseconds=round(duration * 1e6))
     cost = said.get("actual_cost", said.get("cost_estimate"))
     origin = "estimate" if "cost_estimate" in said else "unknown"
+    shown = {**dict.fromkeys(FIELDS), **STAND_INS, **said}
+    text = {
+        "type": shown["task_type"], "task": shown["task_description"], "repo": shown["repo"],
+        "tier": shown["model_tier"], "pool": shown["pool_type"],
+        "topology": shown["swarm_topology"], "success": str(shown["success"]).lower(),
+        "solution": shown["solution_summary"],
+    }  # fmt: skip
+    alike = " | ".join(f"{name}: {value}" for name, value in text.items() if value is not None)
     return {
-        **{name: said.get(name) for name in FIELDS},
-        **{n: said.get(n, "unknown") for n in ("task_type", "repo", "model_tier", "pool_type")},
+        **shown,
+        "defaulted": [name for name in STAND_INS if name not in said],
+        "parent_task_id": attempt.task if attempt.number > 1 else None,
+        "content_hash": hashlib.md5(alike.encode()).hexdigest(),
+        "duration_source": said.get("duration_source", "unknown"),
         "task": attempt.task,
         "task_id": attempt.id,
         "attempt": attempt.number,
         "metadata": attempt.metadata,
         "attempt_is_ambiguous": attempt.is_ambiguous,
         "timestamp": moment.replace(tzinfo=None),
-        "duration_seconds": duration,
+        "date": moment.date(),
         "known_duration_seconds": known,
         "known_cost": cost,
         "cost": cost,
         "actual_cost": cost or 0.0,
         "cost_source": "reported" if "actual_cost" in said else origin,
     }
+
+
+def pending(attempt: Attempt) -> tuple[Any, ...]:
+    begun = attempt.at.get("pool_execution_start")
+    moment = attempt.at.get("routing_decision", begun).replace(tzinfo=None)
+    begun = begun and begun.replace(tzinfo=None)
+    named = [
+        attempt.said.get(name, "unknown")
+        for name in ("task_type", "repo", "model_tier", "pool_type")
+    ]
+    parent = attempt.task if attempt.number > 1 else None
+    estimate = attempt.said.get("cost_estimate")
+    return (attempt.id, parent, attempt.number, moment, begun, *named, estimate)
 
 
 def mean(values: Iterable[Any]) -> float | None:
@@ -251,7 +287,6 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
     ]
     runs = [execution(attempt) for attempt in all_attempts if "success" in attempt.said]
     for run in runs:
-        run["date"] = run["timestamp"].date()
         run["hour"] = run["timestamp"].replace(minute=0, second=0, microsecond=0)
     said = [e for told in about.values() for e in told.values() if e.event_type == "feedback"]
     latest = {e.feedback_id: e for e in sorted(said, key=order)}
@@ -279,13 +314,14 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
     return {
         "executions": [tuple(run[name] for name in COLUMNS["executions"]) for run in runs],
         "pending_executions": [
-            (attempt.id,)
+            pending(attempt)
             for attempt in all_attempts
             if "success" not in attempt.said
             and attempt.at.keys() & {"routing_decision", "pool_execution_start"}
         ],
         "feedback": [
-            (id_, e.task_id, e.occurred_at.replace(tzinfo=None), e.feedback_type, e.rating)
+            (id_, e.task_id, e.occurred_at.replace(tzinfo=None), e.feedback_type, e.rating,
+             e.comment, e.user_id)
             for id_, e in latest.items()
         ],
         "tasks": tasks,
@@ -296,8 +332,9 @@ def expected(events: Collection[Event], erased: Collection[UUID], today: date) -
             for key, g in grouped(within(30), "repo", "model_tier", "task_type", "date")
         ],
         "pool_performance": [
-            (*key, len(g), sum(of(g, "success")), mean(of(g, "known_duration_seconds")),
-             mean(of(g, "cost")), mean(of(g, "success")), *sums(g), *scores(g))
+            (*key, key[2].date(), len(g), sum(of(g, "success")),
+             mean(of(g, "known_duration_seconds")), mean(of(g, "cost")), mean(of(g, "success")),
+             *sums(g), *scores(g))
             for key, g in grouped(within(7), "pool_type", "repo", "hour")
         ],
         "quality_trend": [

@@ -56,25 +56,47 @@ routing = st.fixed_dictionaries(
         "repo": st.sampled_from(["a", "b"]),
         "model_tier": st.sampled_from(["small", "large"]),
         "cost_estimate": st.sampled_from([None, 0.1, 0.3]),
-        "routing_confidence": st.just(0.5),
+        "task_description": st.sampled_from([None, "split it", "é"]),
+        "file_count": st.sampled_from([None, 0, 3]),
+        "estimated_tokens": st.sampled_from([None, 0, 900]),
+        "routing_confidence": st.sampled_from([None, 0.5, 0.75]),
+        "complexity_score": st.sampled_from([None, 50, 70]),
+        "policy_version": st.sampled_from([None, "p1", "p2"]),
+        "propensity": st.sampled_from([None, 0.25, 1.0]),
+        "candidates": st.sampled_from([None, {"small": 0.25, "large": 0.75}]),
+        "task_group": st.sampled_from([None, "bench/1", "bench/2"]),
     }
 )
-decision = st.fixed_dictionaries({"pool_type": st.sampled_from([None, "unknown", "local", "k8s"])})
+pool = st.fixed_dictionaries(
+    {
+        "pool_type": st.sampled_from([None, "unknown", "local", "k8s"]),
+        "swarm_topology": st.sampled_from([None, "mesh", "star"]),
+    }
+)
 outcome = st.fixed_dictionaries(
     {
         "success": st.booleans(),
-        "duration_seconds": st.sampled_from([None, 0.1, 0.7, 1e6 / 3]),
+        "duration_seconds": st.sampled_from([None, 0, 0.1, 0.7, 1e6 / 3]),
+        "duration_source": st.sampled_from([None, "measured"]),
         "quality_score": st.sampled_from([None, 60, 91]),
-        "actual_cost": st.sampled_from([None, 0.1, 0.7]),
+        "cost_estimate": st.sampled_from([None, 0, 0.2]),
+        "actual_cost": st.sampled_from([None, 0, 0.1, 0.7]),
         "solution_summary": st.sampled_from([None, "cache it", "retry it"]),
         "error_type": st.sampled_from([None, "timeout"]),
+        "error_message": st.sampled_from([None, "too slow"]),
+        "peak_memory_mb": st.sampled_from([None, 512.5]),
+        "cpu_time_seconds": st.sampled_from([None, 2.5]),
     }
 )
 judgement = st.fixed_dictionaries(
     {
         "feedback_id": st.integers(1, 5).map(lambda number: UUID(int=number << 64)),
-        "feedback_type": st.sampled_from(["thumbs_up", "rejected", "rating"]),
+        "feedback_type": st.sampled_from(
+            ["thumbs_up", "thumbs_down", "accepted", "rejected", "rating", "comment", "own word"]
+        ),
         "rating": st.none() | st.integers(1, 5),
+        "comment": st.sampled_from([None, "good"]),
+        "user_id": st.sampled_from([None, "ada", "bob"]),
     }
 )
 
@@ -98,21 +120,20 @@ def events(
         values["decision_id"] = draw(links)
     if kind in (RoutingDecision, ExecutionRecorded):
         values |= draw(routing)
-    if kind in (RoutingDecision, PoolExecutionStart):
-        values |= draw(decision)
-    elif kind is Feedback:
+    if "pool_type" in kind.model_fields:
+        values |= draw(pool)
+    if kind is Feedback:
         values |= draw(judgement)
-    else:
+    if issubclass(kind, Outcome):
         values |= draw(outcome)
     if kind is ExecutionRecorded:
         values |= {
-            "pool_type": "local",
-            "task_description": "it",
             "timestamp": draw(occurred),
             "timestamp_source": draw(st.sampled_from([None, None, "captured"])),
             "user_accepted": draw(st.sampled_from([None, True, False])),
+            "user_rating": draw(st.none() | st.integers(1, 5)),
         }
-    event: Event = kind(**values)
+    event: Event = kind(**{n: v for n, v in values.items() if n in kind.model_fields})
     return event
 
 

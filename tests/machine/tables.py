@@ -1,4 +1,4 @@
-"""Which columns of which marts are compared, and how."""
+"""Which columns of which marts are compared, and how: all but those that tell of loads."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ import duckdb
 MIN_USES = 2
 """`pattern_min_uses` of all runs here: few events, and still patterns."""
 
+LOADS = ("load_id", "uploaded_at", "day_fingerprint")
+"""What tells of loads, of which the oracle knows nothing."""
+
 COLUMNS = {
     "executions": [
-        "task_id", "attempt", "timestamp", "task_type", "repo", "model_tier", "pool_type",
-        "success", "duration_seconds", "known_duration_seconds", "quality_score", "actual_cost",
-        "known_cost", "cost_source",
-        "user_accepted", "user_rating", "solution_summary", "error_type", "metadata",
-        "attempt_is_ambiguous",
+        "task_id", "timestamp", "task_type", "task_description", "repo", "file_count",
+        "estimated_tokens", "model_tier", "pool_type", "swarm_topology", "routing_confidence",
+        "complexity_score", "success", "duration_seconds", "known_duration_seconds",
+        "duration_source", "quality_score", "cost_estimate", "actual_cost", "known_cost",
+        "error_type", "error_message", "user_accepted", "user_rating", "peak_memory_mb",
+        "cpu_time_seconds", "solution_summary", "metadata", "cost_source", "policy_version",
+        "propensity", "candidates", "task_group", "defaulted", "parent_task_id", "attempt",
+        "attempt_is_ambiguous", "content_hash", "date",
     ],
-    "pending_executions": ["task_id"],
-    "feedback": ["feedback_id", "task_id", "timestamp", "feedback_type", "rating"],
+    "pending_executions": [
+        "task_id", "parent_task_id", "attempt", "timestamp", "started_at", "task_type", "repo",
+        "model_tier", "pool_type", "cost_estimate",
+    ],
+    "feedback": [
+        "feedback_id", "task_id", "timestamp", "feedback_type", "rating", "comment", "user_id",
+    ],
     "tasks": [
         "task_id", "attempts", "success", "total_cost", "total_duration_seconds", "tiers_tried",
         "final_tier", "task_type", "repo", "first_routed_at", "last_routed_at",
@@ -33,7 +44,7 @@ COLUMNS = {
         "success_rate",
     ],
     "pool_performance": [
-        "pool_type", "repo", "hour", "total_tasks", "successful_tasks", "avg_duration",
+        "pool_type", "repo", "hour", "date", "total_tasks", "successful_tasks", "avg_duration",
         "avg_cost", "success_rate", "timed", "total_duration_seconds", "costed", "total_cost",
         "scored", "total_quality",
     ],
@@ -77,7 +88,7 @@ def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def _equal(column: str, value: Any, other: Any) -> bool:
     """Sums and averages may differ in their last bits, all else may not."""
-    if column == "metadata":
+    if column in ("metadata", "candidates") and value is not None:
         return bool(json.loads(value) == other)
     if isinstance(other, float) and column.startswith(("avg_", "total_", "p95_", "success_rate")):
         return value is not None and math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from orb_learning import Telemetry
 
-from .drivers import Compiled, Recorded
+from .drivers import Compiled, Recorded, attached
 from .oracle import expected
 from .strategies import NOW, random_events
-from .tables import assert_same
+from .tables import COLUMNS, LOADS, assert_same
 
 
 def test_what_leaves_a_window_goes_and_what_enters_it_comes(
@@ -28,3 +28,13 @@ def test_what_leaves_a_window_goes_and_what_enters_it_comes(
         assert_same(compiled.tables(), wanted, f"{days} days on")
         patterns.append(len(wanted["solution_patterns"]))
     assert patterns[0] > patterns[4] == 0, "patterns must go for this to tell"
+
+
+def test_no_column_of_a_mart_is_left_out(memory: Path, recorded: Recorded) -> None:
+    compiled = Compiled(memory / "columns", recorded)
+    compiled.run(0)
+    learning_db = compiled.home.current.resolve() / "learning.db"
+    with attached(read_publication=learning_db) as connection:
+        for table, columns in COLUMNS.items():
+            described = connection.execute(f"describe {table}").fetchall()
+            assert {row[0] for row in described} - {*LOADS} == {*columns}, table

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from orb_learning import Telemetry
 from orb_learning.capture import _execution, _task_context
 from orb_learning.events import Event, parse_line
 from orb_learning.home import Home
+from orb_learning.refresh import Refresher
 from orb_learning.spool import open_segment, segment_names
 
 
@@ -44,6 +46,46 @@ def no_task() -> None:
     _task_context._current.set(None)
     _execution._running.set(None)
     _task_context._known.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def untraced_dbt() -> Iterator[None]:
+    """dbt runs twice as fast where nobody measures which of its lines run."""
+    invoke = Refresher.invoke
+
+    def untraced(refresher: Refresher, *args: Any, **kwargs: Any) -> Any:
+        ours, of_threads = sys.gettrace(), threading.gettrace()
+        sys.settrace(None)
+        threading.settrace(None)
+        try:
+            return invoke(refresher, *args, **kwargs)
+        finally:
+            threading.settrace(of_threads)
+            sys.settrace(ours)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Refresher, "invoke", untraced)
+        yield
+
+
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
+    """A refresher whose manifest others may share: one parse of the project for all tests."""
+    refresher = Refresher(tmp_path_factory.mktemp("parsed") / "home")
+    refresher.invoke(["list", "--resource-type", "source"])
+    return refresher
+
+
+@pytest.fixture(scope="session")
+def refresh(parsed: Refresher) -> Callable[[Path], None]:
+    """Return what loads, builds and publishes a home, as a scheduler does between its tests."""
+
+    def refresh(root: Path) -> None:
+        refresher = Refresher(root)
+        refresher._manifest = parsed._manifest
+        refresher.refresh(with_tests=False)
+
+    return refresh
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +229,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         ("event_id", "task_id", "feedback_id", "pattern_id", "policy_id", "decision_id"), st.uuids()
     ),
     "timestamp_source": st.just("captured"),
+    "duration_source": st.just("measured"),
     **dict.fromkeys(
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), _times
     ),

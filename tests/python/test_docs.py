@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,6 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
-from orb_learning.refresh import refresh
 
 DOCS = Path(__file__).parents[2] / "docs"
 READING = "reading.md"
@@ -131,7 +130,7 @@ def skip_without(code: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]) -> Path:
     """A home with a history that was captured, published and, where that can be, embedded."""
     home = tmp_path_factory.mktemp("reading") / "home"
     now = datetime.now(UTC)

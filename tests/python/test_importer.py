@@ -179,9 +179,6 @@ def test_every_format_gives_the_same_rows(import_into, home, events_in, tmp_path
         "task_id": UUID(ROW["task_id"]),
         "timestamp": NOON,
         "occurred_at": NOON.replace(second=12, microsecond=500_000),
-        "file_count": 0,
-        "estimated_tokens": 0,
-        "complexity_score": 50,
     }
     assert second == {
         **{key: value for key, value in ROWS[1].items() if key != "team"},
@@ -190,7 +187,6 @@ def test_every_format_gives_the_same_rows(import_into, home, events_in, tmp_path
         "task_id": task_uuid("issue #17"),
         "timestamp": NOON.replace(minute=30, microsecond=250_000),
         "occurred_at": NOON.replace(minute=30, second=12, microsecond=750_000),
-        "estimated_tokens": 0,
         "metadata": {**ROWS[1]["metadata"], "team": "blue", "task_ref": "issue #17"},
     }
 
@@ -237,7 +233,7 @@ def test_progress_is_told_for_every_row(import_into, tmp_path, monkeypatch):
 # Rows
 
 
-@pytest.mark.parametrize("missing", sorted(ROW.keys() - {"duration_seconds"}))
+@pytest.mark.parametrize("missing", ["task_type", "repo", "model_tier", "success", "timestamp"])
 def test_a_row_without_what_an_execution_needs_is_refused(imported, missing):
     row = {key: value for key, value in ROW.items() if key != missing}
     (event,) = imported(row)
@@ -271,6 +267,40 @@ def test_a_cost_that_nobody_knows_is_unknown_and_not_zero(imported, given, estim
     (event,) = imported({**ROW, **given})
     assert (event.cost_estimate, event.actual_cost) == (estimate, actual)
     assert event.metadata is None
+
+
+UNSAID = {
+    "task_type": "unknown",
+    "task_description": "",
+    "file_count": 0,
+    "pool_type": "unknown",
+    "routing_confidence": 0.5,
+    "duration_seconds": 0.0,
+    "duration_source": "unknown",
+}
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_an_export_says_which_of_its_values_nobody_said(imported, as_text):
+    names = ["task_type", *sorted(UNSAID.keys() - {"duration_source"})]
+    defaulted = f"[{', '.join(names)}]" if as_text else names
+    (event,) = imported({**ROW, **UNSAID, "complexity_score": 50, "defaulted": defaulted})
+    assert event.task_type == "unknown", "needed, and read as what nobody said"
+    for name in UNSAID.keys() - {"task_type"}:
+        assert getattr(event, name) is None, name
+    assert event.complexity_score == 50
+    assert event.metadata is None
+
+
+def test_a_measured_duration_stays_one(imported):
+    (event,) = imported({**ROW, "duration_seconds": 3, "duration_source": "measured"})
+    assert (event.duration_seconds, event.duration_source) == (3, "measured")
+
+
+@pytest.mark.parametrize("defaulted", [7, True, {"a": 1}, "file_count", [None, 3], ["colour"]])
+def test_another_column_of_that_name_is_no_obstacle(imported, defaulted):
+    (event,) = imported({**ROW, "repo": "acme/api", "defaulted": defaulted})
+    assert (event.repo, event.metadata) == ("acme/api", None)
 
 
 def test_what_no_field_takes_goes_into_the_metadata(imported):

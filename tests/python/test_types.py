@@ -53,15 +53,7 @@ TASK = uuid.UUID("0198a3a0-0000-7000-8000-000000000001")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 
-EXECUTION = {
-    "task_type": "refactor",
-    "task_description": "split the parser",
-    "repo": "acme/api",
-    "model_tier": "large",
-    "pool_type": "swarm",
-    "routing_confidence": 0.8,
-    "success": True,
-}
+EXECUTION = {"task_type": "refactor", "repo": "acme/api", "model_tier": "large", "success": True}
 SOLUTION = {"task_context": "flaky test", "solution_summary": "pin the seed", "success_rate": 0.9}
 POLICY = {
     "repo": "acme/api",
@@ -91,7 +83,14 @@ REQUIRED: dict[type[BaseModel], dict[str, Any]] = {
     TaskErased: {"task_hash": "0" * 64},
     UserErased: {"user_hash": "f" * 64},
     InvalidEvent: {"claimed_type": "feedback", "reason": "rating: missing", "payload": "{}"},
-    ExecutionRecord: {**EXECUTION, "duration_seconds": 2.5, "cost_estimate": 1, "actual_cost": 2},
+    ExecutionRecord: {
+        **EXECUTION,
+        "task_description": "split the parser",
+        "pool_type": "swarm",
+        "duration_seconds": 2.5,
+        "cost_estimate": 1,
+        "actual_cost": 2,
+    },
     SolutionRecord: SOLUTION,
     FeedbackRecord: {"task_id": TASK, "feedback_type": "thumbs_up"},
     QualityPolicy: POLICY,
@@ -107,20 +106,29 @@ NULLABLE_OUTCOME = {
     "peak_memory_mb",
     "cpu_time_seconds",
     "solution_summary",
+    "duration_source",
 }
 NULLABLE_COST = {"duration_seconds", "cost_estimate", "actual_cost"}
-NULLABLE_POLICY = {"policy_version", "propensity", "candidates", "task_group"}
+NULLABLE_ROUTING = {
+    "swarm_topology",
+    "file_count",
+    "estimated_tokens",
+    "complexity_score",
+    "routing_confidence",
+    "policy_version",
+    "propensity",
+    "candidates",
+    "task_group",
+}
+NULLABLE_DESCRIPTION = {"task_description", "pool_type"}
 NULLABLE_POOL = {"pool_id", "pool_type", "swarm_topology"}
 
 NULLABLE: dict[type[BaseModel], set[str]] = {
     RoutingDecision: {
         "attempt",
-        "task_description",
-        "pool_type",
-        "swarm_topology",
-        "routing_confidence",
         "cost_estimate",
-        *NULLABLE_POLICY,
+        *NULLABLE_DESCRIPTION,
+        *NULLABLE_ROUTING,
     },
     RoutingOutcome: NULLABLE_OUTCOME | NULLABLE_COST | {"decision_id"},
     PoolExecutionStart: {"attempt", "decision_id", *NULLABLE_POOL},
@@ -129,12 +137,12 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     ExecutionRecorded: {
         "decision_id",
         "timestamp_source",
-        "swarm_topology",
         "user_accepted",
         "user_rating",
         *NULLABLE_OUTCOME,
         *NULLABLE_COST,
-        *NULLABLE_POLICY,
+        *NULLABLE_DESCRIPTION,
+        *NULLABLE_ROUTING,
     },
     PoolCreated: {"pool_type"},
     PoolClosed: {"pool_type", "reason"},
@@ -145,11 +153,10 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     UserErased: {"reason"},
     InvalidEvent: set(),
     ExecutionRecord: {
-        "swarm_topology",
         "user_accepted",
         "user_rating",
         *NULLABLE_OUTCOME,
-        *NULLABLE_POLICY,
+        *NULLABLE_ROUTING,
     },
     SolutionRecord: {"embedding"},
     FeedbackRecord: {"rating", "comment", "user_id"},
@@ -201,6 +208,7 @@ BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(
         ("event_id", "task_id", "feedback_id", "pattern_id", "policy_id", "decision_id"), ID
     ),
+    "duration_source": (["measured"], ["", "guessed", 7, [], object()]),
     "timestamp_source": (["captured"], ["", "given", 7, [], object()]),
     **dict.fromkeys(
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), TIME
@@ -329,6 +337,11 @@ def test_blank_text_is_unknown_where_unknown_is_allowed(cls, name):
     if BOUNDS[name] is OPTIONAL_TEXT:
         for blank in ("", " ", "\n\t"):
             assert getattr(make(cls, **{name: blank}), name) is None
+
+
+def test_a_reported_duration_is_the_same_fact_as_before_it_had_a_source():
+    said = make(RoutingOutcome, duration_seconds=1, duration_source="reported")
+    assert said.duration_source is None
 
 
 @pytest.mark.parametrize("cls", REQUIRED)

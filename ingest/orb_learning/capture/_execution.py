@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
+from orb_learning._spellings import spellings
 from orb_learning._success import FLAGS
 from orb_learning._types import new_id
 from orb_learning.capture._host_values import fields_of, named_task, outcome_fields
@@ -118,8 +119,8 @@ class RunningExecution:
     def _end(
         self, error: BaseException | None, returned: object = None, source: str | None = None
     ) -> None:
-        measured = {
-            "duration_seconds": time.monotonic() - self._began,
+        lasted = time.monotonic() - self._began
+        measured: dict[str, Any] = {
             "cpu_time_seconds": time.process_time() - self._cpu,
             "peak_memory_mb": self._most_memory(),
             "attempt": max(self._attempt or 0, self._scope.attempt or 0) or None,
@@ -134,8 +135,12 @@ class RunningExecution:
         else:
             # What the block says wins, but for the success of a block that failed.
             ended = {**failure_fields(error), **said, "success": False}
-        if ended is not None:
-            self._recorder.record(RoutingOutcome, {**measured, **ended}, {})
+        if ended is None:
+            return
+        names = spellings(RoutingOutcome)
+        if not any(names.get(name) == "duration_seconds" for name in ended):
+            measured |= {"duration_seconds": lasted, "duration_source": "measured"}
+        self._recorder.record(RoutingOutcome, {**measured, **ended}, {})
 
     def _told(
         self, said: dict[str, Any], returned: object, source: str | None

@@ -43,6 +43,7 @@ _MAX_PATH = 200
 _WORDS = frozenset(
     {
         "event_type",
+        "duration_source",
         "project_maturity",
         "strictness_level",
         "timestamp_source",

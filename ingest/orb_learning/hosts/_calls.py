@@ -144,7 +144,9 @@ class RecordedCall(ABC):
             **(pool or {}),
             **self._which_attempt(),
         }
-        fields.setdefault("duration_seconds", time.monotonic() - self._began)
+        if "duration_seconds" not in fields:
+            fields["duration_seconds"] = time.monotonic() - self._began
+            fields["duration_source"] = "measured"
         self._record(cls, fields)
 
 

@@ -45,6 +45,7 @@ DERIVED_COLUMNS = (
     "attempt_is_ambiguous",
     "known_cost",
     "known_duration_seconds",
+    "defaulted",
 )
 """Columns of `executions` that say nothing new about an execution when it is imported again."""
 
@@ -230,15 +231,30 @@ def _without_derived(row: Row) -> Row:
     kept = {
         key: value for key, value in row.items() if value is not None and key not in DERIVED_COLUMNS
     }
-    # An exported row says in cost_source which of its costs nobody reported.
-    source = row.get("cost_source")
-    if source in ("estimate", "unknown"):
-        kept.pop("actual_cost", None)
-    if source == "unknown":
-        kept.pop("cost_estimate", None)
+    # An exported row says which of its values nobody said.
+    for name in _defaulted(row):
+        field = ExecutionRecorded.model_fields.get(name)
+        if field is not None and not field.is_required():
+            kept.pop(name, None)
+    if row.get("duration_source") == "unknown":
+        kept.pop("duration_source")
     if _is_later_attempt(row):
         kept["task_id"] = row["parent_task_id"]
     return kept
+
+
+def _defaulted(row: Row) -> set[str]:
+    said = row.get("defaulted")
+    if isinstance(said, str):  # as DuckDB writes a list into a CSV file
+        said = said.strip("[]").split(", ")
+    names = {str(name) for name in said} if isinstance(said, list) else set()
+    if row.get("cost_source") in ("estimate", "unknown"):
+        names.add("actual_cost")
+    if row.get("cost_source") == "unknown":
+        names.add("cost_estimate")
+    if row.get("duration_source") == "unknown":
+        names.add("duration_seconds")
+    return names
 
 
 def _is_later_attempt(row: Row) -> bool:

@@ -156,6 +156,8 @@ class Execution(Row):
         cost_source: `reported`, `estimate` or `unknown`; unknown costs are stored as 0.
         known_cost: USD; None where nobody knows it.
         known_duration_seconds: None where nobody knows it; `duration_seconds` is 0 then.
+        duration_source: `reported`, `measured` or `unknown`.
+        defaulted: the columns that nobody said; what they hold stands in for it.
     """
 
     task_id: UUID
@@ -173,6 +175,7 @@ class Execution(Row):
     success: bool
     duration_seconds: float
     known_duration_seconds: float | None
+    duration_source: str
     quality_score: int | None
     cost_estimate: float
     actual_cost: float
@@ -191,6 +194,7 @@ class Execution(Row):
     propensity: float | None
     candidates: Json[dict[str, float]] | None
     task_group: str | None = None
+    defaulted: tuple[str, ...]
     parent_task_id: UUID | None
     attempt: int
     attempt_is_ambiguous: bool

@@ -13,6 +13,17 @@
     array_agg({{ value }} order by {{ position }})
 {%- endmacro %}
 
+{% macro duckdb__nulls_among(columns) -%}
+    list_filter(
+        [
+            {%- for name, column in columns.items() %}
+            case when {{ column }} is null then '{{ name }}' end{{ ',' if not loop.last }}
+            {%- endfor %}
+        ],
+        lambda name: name is not null
+    )
+{%- endmacro %}
+
 {% macro duckdb__list_of(value) -%}
     [{{ value }}]
 {%- endmacro %}

@@ -87,6 +87,7 @@ def test_a_block_is_a_decision_and_an_outcome(telemetry, within, pairs, clock):
     assert (decision.propensity, decision.metadata) == (0.9, {"branch": "main"})
     assert (outcome.success, outcome.attempt) == (True, None)
     assert (outcome.duration_seconds, outcome.cpu_time_seconds) == (12.5, 3.25)
+    assert outcome.duration_source == "measured"
     assert (outcome.quality_score, outcome.actual_cost) == (92, 0.31)
     assert (outcome.solution_summary, outcome.metadata) == ("pin the parser", {"worker": "w-1"})
 
@@ -100,6 +101,23 @@ def test_a_block_that_says_nothing_was_a_success_of_unknown_quality_and_cost(
     assert outcome.success is True
     assert (outcome.quality_score, outcome.actual_cost, outcome.error_type) == (None,) * 3
     assert outcome.duration_seconds >= 0
+
+
+@pytest.mark.parametrize("name", ["duration_seconds", "duration"])
+def test_a_duration_that_a_block_says_is_reported(telemetry, pairs, name):
+    with telemetry.execution() as run:
+        setattr(run, name, 7)
+    ((_, outcome),) = pairs()
+    assert (outcome.duration_seconds, outcome.duration_source) == (7, None)
+    assert outcome.metadata is None
+
+
+def test_what_a_router_does_not_say_is_unknown(telemetry, pairs):
+    with telemetry.execution(file_count=0, complexity_score=0):
+        pass
+    ((decision, _),) = pairs()
+    assert (decision.file_count, decision.complexity_score) == (0, 0)
+    assert (decision.estimated_tokens, decision.routing_confidence) == (None, None)
 
 
 def test_a_block_has_the_same_result_as_without_it(telemetry, within):

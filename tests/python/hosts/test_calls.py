@@ -335,7 +335,15 @@ def test_a_wrong_duration_gives_way_to_the_measured_one(telemetry, recorded):
     host.execute_on_pool("p", {})
     end = only(recorded(), PoolExecutionComplete)
     assert end.duration_seconds >= 0
+    assert end.duration_source == "measured"
     assert end.metadata == {"duration_seconds": "3s", "success_source": "returned"}
+
+
+def test_a_duration_that_a_host_says_is_reported(telemetry, recorded):
+    host = Split(telemetry, execute=lambda pool_id, task: {"success": True, "duration": 3})
+    host.execute_on_pool("p", {})
+    end = only(recorded(), PoolExecutionComplete)
+    assert (end.duration_seconds, end.duration_source) == (3, None)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,6 @@ from orb_learning.errors import (
 )
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication
-from orb_learning.refresh import Refresher
 from orb_learning.serving import LearningDatabase, _learning
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
@@ -60,14 +60,14 @@ def execution(number: int, **changes: Any) -> ExecutionRecord:
 
 
 @pytest.fixture(scope="module")
-def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def refreshed(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]) -> Home:
     """A home with 40 executions, loaded, built and published."""
     root = tmp_path_factory.mktemp("serving") / "home"
     with Telemetry(root, strict=True) as telemetry:
         for number in range(40):
             telemetry.record_execution_sync(execution(number))
         telemetry.capture_feedback_sync(TASK, feedback_type="thumbs_up", rating=4)
-    Refresher(root).refresh()
+    refresh(root)
     return Home.locate(root)
 
 
@@ -108,7 +108,7 @@ def test_pools_solutions_and_quality_are_read(refreshed):
     ask(refreshed, read)
 
 
-def test_a_later_attempt_has_an_id_of_its_own(tmp_path):
+def test_a_later_attempt_has_an_id_of_its_own(refresh, tmp_path):
     root = tmp_path / "home"
     with Telemetry(root, strict=True) as telemetry:
         for minute in (0, 2):
@@ -118,7 +118,7 @@ def test_a_later_attempt_has_an_id_of_its_own(tmp_path):
             )
             at = (NOW + timedelta(minutes=minute + 1)).isoformat()
             telemetry.capture_routing_outcome_sync(task_id=TASK, success=minute > 0, timestamp=at)
-    Refresher(root).refresh()
+    refresh(root)
 
     async def read(db: LearningDatabase) -> None:
         (later,) = (await db.query("select task_id from executions where attempt = 2")).rows[0]

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,6 @@ from orb_learning.embeddings._vectors import checked
 from orb_learning.errors import EmbeddingError, InvalidQueryError, NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current
-from orb_learning.refresh import Refresher
 from orb_learning.serving import LearningDatabase, _similarity
 from words import WordModel
 
@@ -53,23 +53,25 @@ def record(number: int, description: str, repo: str, days: int) -> ExecutionReco
 
 
 @pytest.fixture(scope="module")
-def unsearched(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def unsearched(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]) -> Home:
     """A home whose publication has no vectors."""
     root = tmp_path_factory.mktemp("similarity") / "home"
     with Telemetry(root, strict=True) as telemetry:
         for number, (description, repo, days) in enumerate(HISTORY):
             telemetry.record_execution_sync(record(number, description, repo, days))
-    Refresher(root).refresh()
+    refresh(root)
     return Home.locate(root)
 
 
 @pytest.fixture(scope="module")
-def searchable(unsearched: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def searchable(
+    unsearched: Home, tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]
+) -> Home:
     """A home whose publication has vectors and their index."""
     root = tmp_path_factory.mktemp("similarity") / "home"
     shutil.copytree(unsearched.root, root, symlinks=True)
     embed(root, model=WordModel())
-    Refresher(root).refresh()
+    refresh(root)
     return Home.locate(root)
 
 
@@ -272,11 +274,11 @@ def test_before_the_first_embeddings_the_error_says_how_to_make_them(unsearched)
         ask(unsearched, lambda db: db.find_similar_executions("x"))
 
 
-def test_the_packaged_model_finds_what_is_said_in_other_words(unsearched, tmp_path, cache):
+def test_the_packaged_model_finds_what_is_said_in_other_words(unsearched, tmp_path, cache, refresh):
     root = tmp_path / "home"
     shutil.copytree(unsearched.root, root, symlinks=True)
     assert embed(root).embedded == 5
-    Refresher(root).refresh()
+    refresh(root)
     assert current(Home.locate(root)).similarity["model"].startswith("sha256:")
 
     async def search(db: LearningDatabase) -> list[str]:

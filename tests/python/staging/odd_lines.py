@@ -275,6 +275,7 @@ class OddLines:
         made: Any = {
             "schema_version": lambda: 1,
             "timestamp_source": lambda: "captured",
+            "duration_source": lambda: "measured",
             "embedding": lambda: [chance.random() for _ in range(384)],
             "repos_used_in": lambda: ["acme/api", "acme/web"],
             "success": lambda: chance.random() < 0.5,

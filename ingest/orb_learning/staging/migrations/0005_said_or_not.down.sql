@@ -1,0 +1,23 @@
+-- A column that must not be null again says what the marts make of a null.
+alter table raw.execution_recorded drop column duration_source;
+alter table raw.task_completed drop column duration_source;
+alter table raw.pool_execution_complete drop column duration_source;
+alter table raw.routing_outcome drop column duration_source;
+alter table raw.execution_recorded alter column complexity_score set data type INTEGER using coalesce(complexity_score, 50);
+alter table raw.execution_recorded alter column routing_confidence set data type DOUBLE using coalesce(routing_confidence, 0.5);
+alter table raw.execution_recorded alter column estimated_tokens set data type INTEGER using coalesce(estimated_tokens, 0);
+alter table raw.execution_recorded alter column file_count set data type INTEGER using coalesce(file_count, 0);
+alter table raw.execution_recorded alter column pool_type set data type VARCHAR using coalesce(pool_type, 'unknown');
+alter table raw.execution_recorded alter column task_description set data type VARCHAR using coalesce(task_description, 'unknown');
+alter table raw.execution_recorded alter column complexity_score set not null;
+alter table raw.execution_recorded alter column routing_confidence set not null;
+alter table raw.execution_recorded alter column estimated_tokens set not null;
+alter table raw.execution_recorded alter column file_count set not null;
+alter table raw.execution_recorded alter column pool_type set not null;
+alter table raw.execution_recorded alter column task_description set not null;
+alter table raw.routing_decision alter column complexity_score set data type INTEGER using coalesce(complexity_score, 50);
+alter table raw.routing_decision alter column estimated_tokens set data type INTEGER using coalesce(estimated_tokens, 0);
+alter table raw.routing_decision alter column file_count set data type INTEGER using coalesce(file_count, 0);
+alter table raw.routing_decision alter column complexity_score set not null;
+alter table raw.routing_decision alter column estimated_tokens set not null;
+alter table raw.routing_decision alter column file_count set not null;

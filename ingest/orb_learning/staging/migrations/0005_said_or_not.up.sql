@@ -1,0 +1,13 @@
+alter table raw.routing_decision alter column file_count drop not null;
+alter table raw.routing_decision alter column estimated_tokens drop not null;
+alter table raw.routing_decision alter column complexity_score drop not null;
+alter table raw.execution_recorded alter column task_description drop not null;
+alter table raw.execution_recorded alter column pool_type drop not null;
+alter table raw.execution_recorded alter column file_count drop not null;
+alter table raw.execution_recorded alter column estimated_tokens drop not null;
+alter table raw.execution_recorded alter column routing_confidence drop not null;
+alter table raw.execution_recorded alter column complexity_score drop not null;
+alter table raw.routing_outcome add column duration_source VARCHAR;
+alter table raw.pool_execution_complete add column duration_source VARCHAR;
+alter table raw.task_completed add column duration_source VARCHAR;
+alter table raw.execution_recorded add column duration_source VARCHAR;
