@@ -17,7 +17,16 @@
     {%- if moment.year < 1970 -%}
         {{- exceptions.raise_compiler_error(refusal) -}}
     {%- endif -%}
-    {{- return(moment.replace(tzinfo=none)) -}}
+    {%- set moment = moment.replace(tzinfo=none) -%}
+    {%- set now = run_started_at.replace(tzinfo=none) -%}
+    {#- `dbt test` may look ahead: it replaces nothing that anybody reads. -#}
+    {%- if flags.WHICH in ('run', 'build') and moment > now + modules.datetime.timedelta(days=1) -%}
+        {{- exceptions.raise_compiler_error(
+            "as_of must be no more than a day ahead of now, " ~ now.isoformat(timespec='seconds')
+            ~ " UTC, not '" ~ text ~ "'"
+        ) -}}
+    {%- endif -%}
+    {{- return(moment) -}}
 {% endmacro %}
 
 {#- True where a date lies in the last `days` whole days up to and including that of `as_of`. -#}

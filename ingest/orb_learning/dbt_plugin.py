@@ -3,7 +3,8 @@
 dbt-duckdb makes the plugin when it opens the warehouse. `dbt run` and `dbt build` load the spool
 first; every other command only makes sure that there is a staging file to attach. At the end the
 macro `publish` hands over what became of every node, and the warehouse is published if, and only
-if, all models were built on all rows and nothing failed.
+if, all models were built on all rows and nothing failed. What else lies in the warehouse is older
+and stays there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from orb_learning._database import limit_memory
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
-from orb_learning.publication import Keyed, publish
+from orb_learning.publication import Keyed, later_day_published, publish
 from orb_learning.staging import open_staging
 from orb_learning.upkeep import take_in
 from orb_learning.warehouse import STORAGE_VERSION, settle_warehouse, shrink_warehouse
@@ -106,6 +108,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         if any(is_damage(message) for message in outcome["messages"]):
             self._note_damage()
         reason = reason_not_to_publish(outcome["expected"], outcome["statuses"])
+        if not reason and outcome["keeps_later"]:
+            reason = self._later_day(outcome["as_of"][:10])
         if reason:
             logger.warning(f"not published: {reason}; the last publication stands")
             return
@@ -121,6 +125,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
                 self._home,
                 schema=target_config.relation.schema,
                 as_of=outcome["as_of"],
+                tables=outcome["tables"],
                 keyed={name: Keyed(**said) for name, said in outcome["keyed"].items()},
                 companion=SimilarityCompanion(self._home),
             )
@@ -131,6 +136,16 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         finally:
             cursor.close()
         logger.info(f"published {publication.id}, load {publication.load_id}")
+
+    def _later_day(self, day: str) -> str:
+        """Return why a day that was named may not replace what readers have, or an empty text."""
+        published = later_day_published(self._home, date.fromisoformat(day))
+        if published is None:
+            return ""
+        return (
+            f"the run was as of {day}, the publication is of {published}; "
+            "to replace it all the same add publish_past: true to the vars"
+        )
 
     def _note_damage(self) -> None:
         logger.warning("the warehouse is damaged; the next run builds it anew from staging")
@@ -173,8 +188,8 @@ def reason_not_to_publish(expected: list[str], statuses: dict[str, str]) -> str:
         return f"{_short(first)} ended as {statuses[first]}{more}"
     missing = sorted(set(expected) - statuses.keys())
     if missing:
-        more = f" and {len(missing) - 1} more models" if len(missing) > 1 else ""
-        return f"the run was partial, without {_short(missing[0])}{more}"
+        without = ", ".join(_short(node) for node in missing)
+        return f"the run was partial, without {without}; `dbt run` builds all and publishes"
     return ""
 
 

@@ -63,7 +63,7 @@ class Dbt:
 
     def run(self, days: int = 0, *, publishes: bool = True, dies_at: int = 0) -> None:
         as_of = (NOW + timedelta(days=days)).date()
-        text = f"{{as_of: '{as_of}', pattern_min_uses: {MIN_USES}}}"
+        text = f"{{as_of: '{as_of}', publish_past: true, pattern_min_uses: {MIN_USES}}}"
         watch = _watched(_death(dies_at)) if dies_at else _watched(lambda _, __: None)
         with watch, copied_when_grown():
             self.refresher.invoke(

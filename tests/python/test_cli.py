@@ -19,7 +19,7 @@ import duckdb
 import pytest
 import typer
 
-from orb_learning import cli, refresh, serving
+from orb_learning import cli, refresh, serving, upkeep
 from orb_learning.cli import _app
 from orb_learning.errors import RefreshError
 from orb_learning.events import InvalidEvent
@@ -749,7 +749,46 @@ def test_a_refresh_says_what_is_published_now(run, home, refreshed):
         f"published {made.id}: 3 executions, load 1, 1.3 s\n",
         "warning: feedback_tasks_exist\n",
     )
-    assert refreshed == [{"as_of": "2026-03-01", "full_refresh": True}]
+    assert refreshed == [{"as_of": "2026-03-01", "full_refresh": True, "publish": False}]
+
+
+def test_a_refresh_says_that_a_later_day_stays_published(run, home, monkeypatch):
+    made = publish_marts(home)
+    asked = []
+
+    def build_and_keep(_: Path, **options: Any) -> RefreshReport:
+        asked.append(options["publish"])
+        return RefreshReport(made, [], 1.26, is_published=options["publish"])
+
+    monkeypatch.setattr(refresh, "refresh", build_and_keep)
+    assert run("refresh", "--as-of", "2026-02-01") == Ended(
+        0,
+        "built as of 2026-02-01 in 1.3 s, not published: the publication is of 2026-03-01; "
+        "--publish replaces it, --into DIR makes one beside it\n",
+        "",
+    )
+    assert run("refresh", "--as-of", "2026-02-01", "--publish").out.startswith("published ")
+    assert asked == [False, True]
+
+
+def test_a_refresh_into_a_directory_says_how_to_read_it(run, home, monkeypatch, tmp_path):
+    made = publish_marts(home)
+    asked = []
+
+    def make(*given: Any, **named: Any) -> RefreshReport:
+        asked.append((*given, named))
+        return RefreshReport(made, [], 1.26)
+
+    monkeypatch.setattr(upkeep, "refresh_into", make)
+    into = tmp_path / "of another day"
+    ended = run("refresh", "--as-of", "2026-02-01", "--into", str(into))
+    assert ended == Ended(
+        0,
+        f"published {made.id}: 3 executions, load 1, 1.3 s\n"
+        f"read it with: orb-learning --home '{into}' report\n",
+        "",
+    )
+    assert asked == [(home, into, {"as_of": "2026-02-01"})]
 
 
 @pytest.mark.parametrize("text", ["", "2026-13-01", "yesterday", "0001-01-01", "2026-06-15'"])

@@ -9,7 +9,9 @@ import typer
 AsOf = Annotated[
     str | None,
     typer.Option(
-        metavar="DATE", help="The day all windows end, like 2026-06-15 (UTC). Default: today."
+        metavar="DATE",
+        help="The day all windows end, like 2026-06-15 (UTC), tomorrow at the latest.",
+        show_default="today",
     ),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,25 +40,49 @@ def refresh(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Build every table from scratch.")
     ] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish also as of a day before the publication's.")
+    ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Build and publish in this directory instead; the home's publication stays. "
+            "`--home DIR` reads it.",
+        ),
+    ] = None,
 ) -> None:
     """Load, build, test and publish.
 
-    Does what `dbt build` does, and says less.
+    Does what `dbt build` does, and says less. As of a day before the publication's, it builds and
+    does not publish unless told to, for others read the publication.
 
     `orb-learning refresh`
     """
     from orb_learning.refresh import refresh as run_refresh
+    from orb_learning.upkeep import refresh_into
 
     home: Home = context.obj
     with err.status("refreshing"):
-        report = run_refresh(home.root, as_of=as_of, full_refresh=full_refresh)
+        if into is None:
+            report = run_refresh(home.root, as_of=as_of, full_refresh=full_refresh, publish=publish)
+        else:
+            report = refresh_into(home, into, as_of=as_of)
     for name in report.warnings:
         err.print(f"warning: {name}")
     publication = report.publication
+    if not report.is_published:
+        out.print(
+            f"built as of {as_of} in {report.seconds:.1f} s, not published: the publication is of "
+            f"{publication.as_of[:10]}; --publish replaces it, --into DIR makes one beside it",
+        )
+        return
     out.print(
         f"published {publication.id}: {publication.rows['executions']:,} executions, "
         f"load {publication.load_id}, {report.seconds:.1f} s",
     )
+    if into is not None:
+        out.print(f"read it with: orb-learning --home {shlex.quote(str(into))} report")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The publication: the read-only copy of the warehouse that everybody reads."""
 
+from orb_learning.publication._as_of import later_day_published, moment_of
 from orb_learning.publication._manifest import (
     DATABASE,
     MANIFEST,
@@ -8,7 +9,7 @@ from orb_learning.publication._manifest import (
     manifest_of,
 )
 from orb_learning.publication._publish import Companion, publish
-from orb_learning.publication._swap import KEPT, delete_older
+from orb_learning.publication._swap import KEPT, adopt, delete_older
 from orb_learning.publication._update import CannotUpdateError, Keyed
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "Companion",
     "Keyed",
     "Publication",
+    "adopt",
     "current",
     "delete_older",
+    "later_day_published",
     "manifest_of",
+    "moment_of",
     "publish",
 ]

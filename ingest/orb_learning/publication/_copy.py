@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     import duckdb
 
 ALIAS = "publication"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The warehouse's tables that readers get: names in one schema."""
+
+    schema: str
+    tables: tuple[str, ...]
 
 
 @contextmanager
@@ -28,16 +37,16 @@ def attached(
         warehouse.execute(f"detach {ALIAS}")
 
 
-def tables_of(warehouse: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+def tables_of(warehouse: duckdb.DuckDBPyConnection, schema: str) -> tuple[str, ...]:
     """Return the names of a schema's tables, in their order."""
-    return [
+    return tuple(
         name
         for (name,) in warehouse.execute(
             "select table_name from duckdb_tables() where database_name = current_database()"
             " and schema_name = ? and not temporary order by table_name",
             [schema],
         ).fetchall()
-    ]
+    )
 
 
 def count_rows(warehouse: duckdb.DuckDBPyConnection, schema: str, table: str) -> int:
@@ -46,38 +55,39 @@ def count_rows(warehouse: duckdb.DuckDBPyConnection, schema: str, table: str) ->
     return int(rows)
 
 
-def copy_tables(warehouse: duckdb.DuckDBPyConnection, path: Path, schema: str) -> dict[str, int]:
-    """Copy a schema into a database that has no tables of these names.
+def copy_tables(warehouse: duckdb.DuckDBPyConnection, path: Path, chosen: Chosen) -> dict[str, int]:
+    """Copy tables into a database that has none of these names.
 
     Args:
         warehouse: a connection to the warehouse.
         path: the database, which is made if there is none.
-        schema: whose tables are copied.
+        chosen: the tables.
 
     Returns:
         the rows that each table of the warehouse has.
     """
     indexes = warehouse.execute(
         "select sql from duckdb_indexes() where database_name = current_database()"
-        " and schema_name = ? order by index_name",
-        [schema],
+        " and schema_name = ? and table_name in ? order by index_name",
+        [chosen.schema, list(chosen.tables)],
     ).fetchall()
     ((origin,),) = warehouse.execute("select current_database()").fetchall()
     rows = {}
     with attached(warehouse, path):
-        for table in tables_of(warehouse, schema):
-            source = f'"{origin}"."{schema}"."{table}"'  # a schema may be called as the copy is
+        for table in chosen.tables:
+            # With its database, for a schema may be called as the copy is.
+            source = f'"{origin}"."{chosen.schema}"."{table}"'
             if table == "tasks":
                 _copy_tasks(warehouse, source)
             else:
                 warehouse.execute(f'create table {ALIAS}.main."{table}" as from {source}')
-            rows[table] = count_rows(warehouse, schema, table)
+            rows[table] = count_rows(warehouse, chosen.schema, table)
         warehouse.execute(f"use {ALIAS}.main")
         try:
             for (statement,) in indexes:
                 warehouse.execute(statement)
         finally:
-            warehouse.execute(f'use "{origin}"."{schema}"')
+            warehouse.execute(f'use "{origin}"."{chosen.schema}"')
     return rows
 
 

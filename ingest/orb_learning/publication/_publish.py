@@ -16,7 +16,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +29,7 @@ from orb_learning._types import utc_now
 from orb_learning.errors import HomeError, NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import _update
-from orb_learning.publication._copy import copy_tables
+from orb_learning.publication._copy import Chosen, copy_tables, tables_of
 from orb_learning.publication._manifest import DATABASE, MANIFEST, Publication, current
 from orb_learning.publication._swap import link, prune, refuse_foreign_files, swap
 from orb_learning.publication._update import CannotUpdateError, Keyed
@@ -87,6 +87,7 @@ def publish(
     *,
     schema: str,
     as_of: str,
+    tables: Collection[str] | None = None,
     keyed: Mapping[str, Keyed] | None = None,
     companion: Companion | None = None,
 ) -> Publication:
@@ -97,6 +98,8 @@ def publish(
         home: where to publish.
         schema: the schema whose tables readers get.
         as_of: the moment the marts' windows end, ISO 8601.
+        tables: those that the run has built; others that lie there are older, and stay there.
+            None takes all.
         keyed: the tables that grow with the history, by name; the others are compared whole.
         companion: adds to the publication what is not of the warehouse.
 
@@ -115,7 +118,12 @@ def publish(
     try:
         refuse_foreign_files(home)
         target = _target(
-            warehouse, schema=schema, as_of=as_of, keyed=keyed or {}, companion=companion
+            warehouse,
+            schema=schema,
+            as_of=as_of,
+            tables=tables,
+            keyed=keyed or {},
+            companion=companion,
         )
         erased_by = _newest_erasure(warehouse)
         standing = _unchanged(warehouse, home, target)
@@ -179,7 +187,7 @@ class _Target:
         version: the companion's.
     """
 
-    schema: str
+    chosen: Chosen
     as_of: str
     keyed: Mapping[str, Keyed]
     companion: Companion | None
@@ -217,6 +225,7 @@ def _target(
     *,
     schema: str,
     as_of: str,
+    tables: Collection[str] | None,
     keyed: Mapping[str, Keyed],
     companion: Companion | None,
 ) -> _Target:
@@ -229,7 +238,9 @@ def _target(
 
     newest = "select coalesce(max(load_id), 0) from staging.ledger.loads"
     return _Target(
-        schema=schema,
+        chosen=Chosen(
+            schema, tables_of(warehouse, schema) if tables is None else tuple(sorted(tables))
+        ),
         as_of=as_of,
         keyed=keyed,
         companion=companion,
@@ -263,7 +274,11 @@ def _unchanged(
             or standing.as_of[:10] != target.as_of[:10]
             or standing.written != _written(home.current / DATABASE)
             or not _update.is_current(
-                warehouse, home.current / DATABASE, target.schema, target.keyed, target.own_tables
+                warehouse,
+                home.current / DATABASE,
+                target.chosen,
+                target.keyed,
+                target.own_tables,
             )
         ):
             return None
@@ -304,7 +319,7 @@ def _updated(
         rows = _update.update(
             warehouse,
             database,
-            target.schema,
+            target.chosen,
             since=last.load_id,
             keyed=target.keyed,
             own_tables=target.own_tables,
@@ -323,7 +338,7 @@ def _copied(warehouse: duckdb.DuckDBPyConnection, making: Path, target: _Target)
     database = making / DATABASE
     making.mkdir(mode=0o700)
     begun = target.begin(database, None)
-    rows = copy_tables(warehouse, database, target.schema)
+    rows = copy_tables(warehouse, database, target.chosen)
     similarity, added = target.complete(database, begun)
     return _Built(rows | added, similarity)
 

@@ -42,6 +42,15 @@ def swap(home: Home, identity: str) -> None:
     sync(home.root)
 
 
+def adopt(home: Home, folder: Path) -> None:
+    """Make a whole publication of another home, on the same file system, the only one of this."""
+    refuse_foreign_files(home)
+    folder.rename(home.published / folder.name)
+    sync(home.published)
+    swap(home, folder.name)
+    delete_older(home)
+
+
 def _replace_link(link: Path, target: str | Path) -> None:
     with replacing(link) as fresh:
         fresh.symlink_to(target)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orb_learning._database import literal, transaction
 from orb_learning.errors import OrbLearningError
-from orb_learning.publication._copy import ALIAS, attached, count_rows, tables_of
+from orb_learning.publication._copy import ALIAS, Chosen, attached, count_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,7 +89,7 @@ def clone(source: Path, target: Path) -> None:
 def update(
     warehouse: duckdb.DuckDBPyConnection,
     path: Path,
-    schema: str,
+    chosen: Chosen,
     *,
     since: int,
     keyed: Mapping[str, Keyed],
@@ -100,7 +100,7 @@ def update(
     Args:
         warehouse: a connection to the warehouse with staging attached.
         path: the database, which nobody else opens.
-        schema: whose tables are published.
+        chosen: the tables that are published.
         since: the newest load that the database reflects.
         keyed: the tables of which only rows of changed keys are replaced.
         own_tables: those of the database that the warehouse has not.
@@ -112,11 +112,12 @@ def update(
         CannotUpdateError: it has other tables, columns or indexes, or differs afterwards.
         duckdb.Error: it cannot be read.
     """
+    schema = chosen.schema
     with attached(warehouse, path):
-        if not _have_one_shape(warehouse, schema, own_tables):
+        if not _have_one_shape(warehouse, chosen, own_tables):
             raise CannotUpdateError("its tables have other columns or indexes")
         with transaction(warehouse):
-            for table in tables_of(warehouse, schema):
+            for table in chosen.tables:
                 if table in keyed:
                     _replace_changed(warehouse, schema, table, since, keyed[table])
                 elif not _is_equal(warehouse, schema, table):
@@ -125,7 +126,7 @@ def update(
                         f'insert into {ALIAS}.main."{table}" from "{schema}"."{table}"'
                     )
         rows = {}
-        for table in tables_of(warehouse, schema):
+        for table in chosen.tables:
             if not _is_equal(warehouse, schema, table, keyed.get(table), since):
                 raise CannotUpdateError(f"its table {table} differs from the warehouse's")
             rows[table] = count_rows(warehouse, schema, table)
@@ -170,15 +171,15 @@ def _digest(name: str, keyed: Keyed | None, since: int) -> str:
 def is_current(
     warehouse: duckdb.DuckDBPyConnection,
     path: Path,
-    schema: str,
+    chosen: Chosen,
     keyed: Mapping[str, Keyed],
     own_tables: frozenset[str] = frozenset(),
 ) -> bool:
     """Tell whether a database of the newest load holds what the warehouse holds."""
     with attached(warehouse, path, read_only=True):
-        return _have_one_shape(warehouse, schema, own_tables) and all(
-            _is_equal(warehouse, schema, table)
-            for table in tables_of(warehouse, schema)
+        return _have_one_shape(warehouse, chosen, own_tables) and all(
+            _is_equal(warehouse, chosen.schema, table)
+            for table in chosen.tables
             if table not in keyed
         )
 
@@ -208,37 +209,43 @@ def _replace_changed(
 
 
 def _have_one_shape(
-    warehouse: duckdb.DuckDBPyConnection, schema: str, own_tables: frozenset[str]
+    warehouse: duckdb.DuckDBPyConnection, chosen: Chosen, own_tables: frozenset[str]
 ) -> bool:
-    return _shape(warehouse, "current_database()", schema, own_tables) == _shape(
-        warehouse, f"'{ALIAS}'", "main", own_tables
-    )
+    names = {*chosen.tables} - own_tables
+    ours = _shape(warehouse, "current_database()", chosen.schema, "in", names)
+    return ours == _shape(warehouse, f"'{ALIAS}'", "main", "not in", own_tables)
 
 
 def _shape(
-    warehouse: duckdb.DuckDBPyConnection, database: str, schema: str, own_tables: frozenset[str]
+    warehouse: duckdb.DuckDBPyConnection,
+    database: str,
+    schema: str,
+    comparison: str,
+    names: Collection[str],
 ) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Return the columns of a database's tables, and its indexes."""
+    """Return the columns of a database's tables that are `in` or `not in` names, and indexes."""
     columns = warehouse.execute(
         f"""
         select table_name, column_name, data_type
         from duckdb_columns()
         where database_name = {database} and schema_name = $1 and not internal
-            and table_name not in (select unnest($2))
+            and table_name {comparison} (select unnest($2))
             and table_name in (
                 select table_name from duckdb_tables()
                 where database_name = {database} and schema_name = $1 and not temporary
             )
         order by table_name, column_index
         """,
-        [schema, sorted(own_tables)],
+        [schema, sorted(names)],
     ).fetchall()
     indexes = warehouse.execute(
         f"""
         select table_name, index_name, expressions
         from duckdb_indexes()
-        where database_name = {database} and schema_name = ? order by all
+        where database_name = {database} and schema_name = $1
+            and table_name {comparison} (select unnest($2))
+        order by all
         """,
-        [schema],
+        [schema, sorted(names)],
     ).fetchall()
     return columns, indexes

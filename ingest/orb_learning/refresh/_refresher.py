@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._types import to_utc
 from orb_learning.errors import ProjectError, RefreshError
 from orb_learning.home import HOME_VARIABLE, Home
-from orb_learning.publication import Publication, current
+from orb_learning.publication import Publication, current, later_day_published, moment_of
 from orb_learning.refresh._project import locate_project
 
 if TYPE_CHECKING:
@@ -36,11 +35,13 @@ class RefreshReport:
         publication: the publication now in force.
         warnings: nodes that ended with a warning.
         seconds: wall-clock time of the whole refresh.
+        is_published: False if it was as of a day before the publication's, which stands.
     """
 
     publication: Publication
     warnings: list[str]
     seconds: float
+    is_published: bool = True
 
 
 class Refresher:
@@ -68,6 +69,7 @@ class Refresher:
         *,
         as_of: str | None = None,
         full_refresh: bool = False,
+        publish: bool = False,
         quiet: bool = True,
         with_tests: bool = True,
     ) -> RefreshReport:
@@ -75,20 +77,23 @@ class Refresher:
 
         Args:
             as_of: the moment all windows end: an ISO 8601 date or time, UTC unless it says
-                otherwise; default now.
+                otherwise; default now. A day before the publication's is built and not published.
             full_refresh: build every table from scratch.
+            publish: publish also as of a day before the publication's.
             quiet: keep dbt's own log lines off the terminal.
             with_tests: run the data tests too, and publish only if they pass; without them this
                 is `dbt run`, and a contract or a model that fails still keeps it from publishing.
 
         Raises:
             RefreshError: a node failed; the last publication stands.
-            ProjectError: dbt is not installed, or `as_of` is no time.
+            ProjectError: dbt is not installed, or `as_of` is no time or more than a day ahead.
         """
         started = time.monotonic()
         arguments = ["build" if with_tests else "run"]
-        if as_of is not None:
-            arguments += ["--vars", f"{{as_of: '{_checked_as_of(as_of)}'}}"]
+        moment = None if as_of is None else moment_of(as_of)
+        if moment is not None:
+            named = moment.replace(tzinfo=None).isoformat()
+            arguments += ["--vars", json.dumps({"as_of": named, "publish_past": publish})]
         if full_refresh:
             arguments.append("--full-refresh")
         with self.home.locked():
@@ -108,13 +113,16 @@ class Refresher:
                     raise
                 results = self.invoke([*arguments, *WHOLE], quiet=quiet)
             self._built = _inode(self.home.warehouse)
-        if _last_published(self.home) == before:
-            raise RefreshError("dbt ended without publishing; the last publication stands")
+            is_published = _last_published(self.home) != before
+            if not is_published and (
+                publish or moment is None or not later_day_published(self.home, moment.date())
+            ):
+                raise RefreshError("dbt ended without publishing; the last publication stands")
         publication = current(self.home)
         warnings = [
             result.node.name for result in results if str(result.status) == "warn" and result.node
         ]
-        return RefreshReport(publication, warnings, time.monotonic() - started)
+        return RefreshReport(publication, warnings, time.monotonic() - started, is_published)
 
     def interrupt(self) -> None:
         """Interrupt the queries of a refresh in another thread: it fails and publishes nothing.
@@ -176,9 +184,10 @@ def refresh(
     *,
     as_of: str | None = None,
     full_refresh: bool = False,
+    publish: bool = False,
 ) -> RefreshReport:
     """Load, build, test and publish once. See `Refresher.refresh`."""
-    return Refresher(home).refresh(as_of=as_of, full_refresh=full_refresh)
+    return Refresher(home).refresh(as_of=as_of, full_refresh=full_refresh, publish=publish)
 
 
 def _why(outcome: Any) -> str:
@@ -196,19 +205,6 @@ def _why(outcome: Any) -> str:
     message = " ".join(str(first.message or "").split())
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return f"{first.node.name} ended as {first.status}: {message}{more}"
-
-
-def _checked_as_of(as_of: str) -> str:
-    """Return a moment as the macro `as_of_moment` takes it; refuse it before anything is loaded."""
-    try:
-        given = datetime.fromisoformat(as_of)
-        moment = to_utc(given if given.tzinfo else given.replace(tzinfo=UTC))
-    except ValueError as error:
-        raise ProjectError(
-            "as_of must be a date or a time between 1970 and 2200, like 2026-06-15 or "
-            f"2026-06-15T12:00:00, not {as_of!r}"
-        ) from error
-    return moment.replace(tzinfo=None).isoformat()
 
 
 def _inode(path: Path) -> int | None:

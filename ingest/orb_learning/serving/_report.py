@@ -8,7 +8,7 @@ from typing import Any
 from orb_learning._database import connect
 from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
-from orb_learning.publication import DATABASE, Publication, current
+from orb_learning.publication import DATABASE, Publication, current, moment_of
 from orb_learning.serving._marts import MARTS
 
 
@@ -70,19 +70,23 @@ def build_report(
 
     Args:
         home: the home to report on.
-        as_of: the day the marts must end at, as an ISO date or time; None takes what is published.
+        as_of: the day the marts must end at, as an ISO date or time, UTC unless it says
+            otherwise; None takes what is published.
         marts: which marts to read.
         limit: rows of each mart; None reads all.
 
     Raises:
         NotPublishedError: nothing is published, or it ends on another day than `as_of`.
+        ProjectError: `as_of` is no time, or more than a day ahead.
         HomeError: the published file cannot be read.
     """
+    day = None if as_of is None else moment_of(as_of).date().isoformat()
     publication = current(home)
-    if as_of is not None and as_of[:10] != publication.as_of[:10]:
+    if day not in (None, publication.as_of[:10]):
         raise NotPublishedError(
-            f"the published marts end at {publication.as_of[:10]}, not {as_of[:10]}; "
-            f"run: dbt build --vars '{{as_of: {as_of[:10]}}}'"
+            f"the published marts end at {publication.as_of[:10]}, not {day}; to see that day "
+            f"without replacing them run: orb-learning refresh --as-of {day} --into DIR, and then: "
+            "orb-learning --home DIR report"
         )
     # The directory, not the link: one report reads one publication.
     database = home.published / publication.id / DATABASE

@@ -1,5 +1,6 @@
 """Keeping a home: intake, erasure, retention, backups, migrations, and its state."""
 
+from orb_learning.upkeep._aside import refresh_into
 from orb_learning.upkeep._backup import Backup, backup, restore
 from orb_learning.upkeep._intake import take_in
 from orb_learning.upkeep._retention import PruneReport, prune
@@ -17,6 +18,7 @@ __all__ = [
     "migrate_up",
     "prune",
     "read_status",
+    "refresh_into",
     "request_erasure",
     "reset",
     "restore",

@@ -10,7 +10,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import duckdb
 import pytest
@@ -37,10 +37,10 @@ def warehouse(tmp_path: Path, parsed: Refresher) -> Warehouse:
     return Warehouse(tmp_path / "home", parsed)
 
 
-def outcomes(home: Home, number: int, *, tag: str = "") -> None:
+def outcomes(home: Home, number: int, *, tag: str = "", **fields: Any) -> None:
     with Telemetry(home.root, strict=True) as telemetry:
         for index in range(number):
-            telemetry.capture_routing_outcome_sync(task_id=f"{tag}{index}", success=True)
+            telemetry.capture_routing_outcome_sync(task_id=f"{tag}{index}", success=True, **fields)
 
 
 def dbt(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -188,9 +188,9 @@ def statuses(warehouse: Warehouse, as_of: date) -> dict[str, str]:
 @pytest.fixture
 def day(warehouse: Warehouse) -> date:
     """The day of two executions; the warehouse is built as of the last day of their pool's week."""
-    outcomes(warehouse.home, 2)
-    today = datetime.now(UTC).date()
-    warehouse.run(as_of=str(today + timedelta(days=POOL_WINDOW)))
+    now = datetime.now(UTC)
+    outcomes(warehouse.home, 2, occurred_at=now - timedelta(days=POOL_WINDOW))
+    warehouse.run(as_of=str(now.date()))
     with duckdb.connect(str(warehouse.home.warehouse), read_only=True) as built:
         ((day,),) = built.execute("select distinct date from executions").fetchall()
     return cast("date", day)

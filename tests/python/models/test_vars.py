@@ -37,6 +37,7 @@ READ = {
         "full_build_tasks must be a whole number of tasks from 1 on, not '",
     ),
     "indexes": ("solution_patterns", "indexes must be true or false, not '"),
+    "publish_past": ("tier_performance", "publish_past must be true or false, not '"),
 }
 NOT_READ = {"raw_retention_days", "derived_retention_days"}
 """Vars that no SQL is made of: `orb-learning prune` reads them from the file."""
@@ -87,6 +88,7 @@ def test_a_var_with_sql_in_it_is_refused_in_one_line_that_says_what_it_must_be(
         ("tier_window_days", True),
         ("pattern_min_uses", "many"),
         ("indexes", "false"),
+        ("publish_past", "yes"),
     ],
 )
 def test_a_var_that_is_not_what_it_must_be_is_refused_too(

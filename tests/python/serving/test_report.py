@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orb_learning.errors import HomeError, NotPublishedError
+from orb_learning.errors import HomeError, NotPublishedError, ProjectError
 from orb_learning.serving import MARTS, _report, build_report
 from orb_learning.serving._report import Summary
 from publishing import (
@@ -60,7 +60,9 @@ def test_a_report_may_be_of_some_marts_and_some_rows(home):
     ]
 
 
-@pytest.mark.parametrize("as_of", ["2026-03-01", "2026-03-01T23:59:59+00:00"])
+@pytest.mark.parametrize(
+    "as_of", ["2026-03-01", "2026-03-01T23:59:59+00:00", "2026-02-28T23:30-05:00", "20260301"]
+)
 def test_a_report_may_insist_on_the_day_that_is_published(home, as_of):
     publish_marts(home)
     assert build_report(home, as_of=as_of).publication.as_of == AS_OF
@@ -71,9 +73,17 @@ def test_a_report_of_another_day_says_how_to_get_it(home):
     with pytest.raises(NotPublishedError) as caught:
         build_report(home, as_of="2026-02-28T12:00")
     assert str(caught.value) == (
-        "the published marts end at 2026-03-01, not 2026-02-28; "
-        "run: dbt build --vars '{as_of: 2026-02-28}'"
+        "the published marts end at 2026-03-01, not 2026-02-28; to see that day without replacing "
+        "them run: orb-learning refresh --as-of 2026-02-28 --into DIR, and then: "
+        "orb-learning --home DIR report"
     )
+
+
+@pytest.mark.parametrize("as_of", ["tomorrow", "2026-03-01 or so", "2199-01-01"])
+def test_a_report_of_no_day_or_one_far_ahead_is_refused(home, as_of):
+    publish_marts(home)
+    with pytest.raises(ProjectError, match=r"as_of must be .*, not "):
+        build_report(home, as_of=as_of)
 
 
 def test_there_is_no_report_before_a_publication(home):
