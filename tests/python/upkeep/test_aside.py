@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
+from orb_learning import Telemetry, _faults
+from orb_learning._database import connect
 from orb_learning.errors import HomeError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import current
@@ -135,3 +138,47 @@ def test_the_home_is_free_while_the_publication_is_made(home, tmp_path, built, m
 
     monkeypatch.setattr(_aside.Refresher, "refresh", look)
     refresh_into(home, tmp_path / "into")
+
+
+@pytest.mark.parametrize(
+    "point", ["load.committed", "publish.copied", "publish.pruned", "publish.current:2"]
+)
+def test_a_kill_leaves_one_whole_publication_and_no_event_is_lost(
+    home, tmp_path, built, children, point
+):
+    into = Home(tmp_path / "into")
+    before = refresh_into(home, into.root).publication
+    with Telemetry(home.root, strict=True) as hooks:
+        hooks.capture_feedback_sync("task", feedback_type="thumbs_up")
+
+    def make_and_die() -> None:
+        _faults.arm(point)
+        refresh_into(home, into.root)
+
+    dying = children.start(make_and_die)
+    ended = os.waitid(os.P_PID, dying, os.WEXITED | os.WNOWAIT)
+    assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGKILL)
+    children.kill(dying)
+
+    assert (current(into) == before) is (point != "publish.current:2")
+    made = refresh_into(home, into.root).publication
+    assert current(into) == made
+    assert names(into.published) == {"current", made.id}
+    assert not (into.root / _aside.BUILDING).exists()
+    with connect(home.staging, read_only=True) as staging:
+        assert staging.execute("select count(*) from raw.feedback").fetchall() == [(1,)]
+
+
+def test_the_vectors_of_the_home_are_published_beside_it_too(home, tmp_path, built):
+    home.embeddings.mkdir(parents=True, mode=0o700)
+    (home.embeddings / "store.json").write_text('{"model": "letters"}')
+    with connect(home.embeddings / "vectors.duckdb") as vectors:
+        vectors.execute(
+            "create table execution_embeddings"
+            " (content_hash varchar, embedding float[384], vector_id bigint)"
+        )
+
+    made = refresh_into(home, tmp_path / "into").publication
+
+    assert made.similarity["model"] == "letters"
+    assert names(home.embeddings) == {"store.json", "vectors.duckdb", "store.lock"}
