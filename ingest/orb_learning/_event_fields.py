@@ -21,12 +21,15 @@ from orb_learning._types import (
     ErrorTypeName,
     Fraction,
     Metadata,
+    Name,
+    OptionalName,
     OptionalText,
     Propensity,
     Rating,
     Score,
     Text,
     Time,
+    Version,
     new_id,
     utc_now,
 )
@@ -78,7 +81,7 @@ class Event(Checked):
     type_name: ClassVar[str]
 
     event_id: UUID = Field(default_factory=new_id)
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    schema_version: Version = SCHEMA_VERSION
     occurred_at: Time = Field(default_factory=utc_now)
     captured_at: Time = Field(default_factory=utc_now)
     metadata: Metadata | None = None
@@ -167,7 +170,7 @@ class OutcomeFields(SharedFields):
     error_message: OptionalText = None
     peak_memory_mb: Amount | None = None
     cpu_time_seconds: Amount | None = None
-    solution_summary: OptionalText = None
+    solution_summary: OptionalName = None
     duration_source: DurationSource | None = None
 
 
@@ -192,21 +195,21 @@ class RoutingFields(SharedFields):
             benchmark or a shadow run.
     """
 
-    task_type: Text
+    task_type: Name
     task_description: Text | None = None
-    repo: Text
+    repo: Name
     file_count: Count | None = None
     estimated_tokens: Count | None = None
-    model_tier: Text
-    pool_type: Text | None = None
-    swarm_topology: OptionalText = None
+    model_tier: Name
+    pool_type: Name | None = None
+    swarm_topology: OptionalName = None
     routing_confidence: Fraction | None = None
     complexity_score: Score | None = None
     cost_estimate: Amount | None = None
-    policy_version: OptionalText = None
+    policy_version: OptionalName = None
     propensity: Propensity | None = None
     candidates: Candidates | None = None
-    task_group: OptionalText = None
+    task_group: OptionalName = None
 
 
 class ExecutionFields(RoutingFields, OutcomeFields):

@@ -8,6 +8,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
+from orb_learning._coercion import in_nfc, is_bool
+
 SUCCESS, FAILURE, UNFINISHED = "success", "failure", "unfinished"
 SHOWN_WORDS = 6
 MAX_SHOWN = 60
@@ -211,22 +213,20 @@ def _words_of(value: object) -> Iterable[str]:
             return words if issubclass(type(member.value), str) else words[::-1]
         if issubclass(kind, str):
             return (str.__str__(value),)
-        if issubclass(kind, bool):
+        if is_bool(value):
             return ("true" if value else "false",)
         if (number := _number(value)) is not None:
             return (f"{number:g}",)
-        if type(value).__name__ in ("bool_", "bool"):  # numpy's own
-            return ("true" if value else "false",)
     return ()
 
 
 def _spelled(word: str) -> str:
-    return " ".join(word.replace("_", " ").replace("-", " ").lower().split())
+    return " ".join(in_nfc(word).replace("_", " ").replace("-", " ").lower().split())
 
 
 def _number(value: Any) -> float | None:
     kind = type(value)
-    if issubclass(kind, bool):
+    if is_bool(value):
         return None
     with suppress(Exception):
         if issubclass(kind, int | float | str) or hasattr(kind, "__float__"):

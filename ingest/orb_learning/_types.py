@@ -11,7 +11,7 @@ import hashlib
 import math
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -21,11 +21,11 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
-    GetCoreSchemaHandler,
     JsonValue,
     StringConstraints,
 )
-from pydantic_core import core_schema
+
+from orb_learning._coercion import EARLIEST, LATEST, BlankIsNone, InNfc, NotBool, in_nfc, moment
 
 NAMESPACE = uuid.UUID("6f72622d-6c65-5172-8e69-6e672d763100")
 """UUIDv5 namespace of ids derived from a host's own strings and from imported rows."""
@@ -38,9 +38,8 @@ MAX_METADATA_CHARACTERS = 256 * 1024
 """No line is longer (`spool.MAX_LINE_BYTES`), so more metadata fits none."""
 MAX_METADATA_INT_BITS = 1023
 """What a DOUBLE can hold, and so what every JSON reader takes."""
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-LAST_MOMENT = datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+LAST_MOMENT = LATEST - timedelta(microseconds=1)
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class ErrorType(StrEnum):
@@ -66,14 +65,16 @@ def utc_now() -> datetime:
 def task_uuid(reference: object) -> uuid.UUID:
     """Return the task id that stands for a host's own reference.
 
-    A UUID, or a string that spells one, is taken as it is; any other reference maps to the same
-    UUIDv5 in every process.
+    A UUID, its 16 bytes, or a string that spells one, is taken as it is; any other reference maps
+    to the same UUIDv5 in every process.
 
     Raises:
-        ValueError: the reference is empty, a container, or cannot be written as text.
+        ValueError: the reference is empty, a container, other bytes, or cannot be written as text.
     """
     if isinstance(reference, uuid.UUID):
         return reference
+    if isinstance(reference, _BYTES):
+        return _uuid_of(bytes(reference))
     if isinstance(reference, Mapping | list | tuple | set | frozenset):
         # Its text may take forever: a shared item is spelled at every use.
         raise ValueError("a task id is one value, not a container of values")
@@ -84,6 +85,15 @@ def task_uuid(reference: object) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         return _uuid5(text)
+
+
+def _uuid_of(data: bytes) -> uuid.UUID:
+    if len(data) == 16:
+        return uuid.UUID(bytes=data)
+    try:
+        return uuid.UUID(data.decode())
+    except ValueError:
+        raise ValueError(f"an id in bytes is the 16 of a UUID, not {len(data)}") from None
 
 
 def subject_hash(identity: str) -> str:
@@ -124,6 +134,8 @@ def with_task_uuid(values: Any) -> Any:
 
 def uuid_text_differs(reference: object, task_id: uuid.UUID) -> bool:
     """Tell whether a reference is a name of its own and not a spelling of the UUID."""
+    if isinstance(reference, _BYTES):
+        return False
     try:
         return uuid.UUID(str(reference)) != task_id
     except ValueError:
@@ -145,29 +157,6 @@ def to_utc(value: datetime) -> datetime:
     return value
 
 
-def _none_of_blank(value: object) -> None:
-    if not isinstance(value, str) or value.strip():
-        raise ValueError("is no text")
-
-
-class _BlankIsNone:
-    """Makes a text without a visible character null; what has one never leaves Rust."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.union_schema(
-            [
-                core_schema.str_schema(pattern=r"\S"),
-                core_schema.none_schema(),
-                core_schema.no_info_plain_validator_function(_none_of_blank),
-            ],
-            mode="left_to_right",
-            custom_error_type="string_type",
-            serialization=core_schema.simple_ser_schema("any"),
-        )
-
-
 def _null_if_reported(value: str) -> str | None:
     """Leave out what was the only source before there were two: the same fact stays the same."""
     return None if value == "reported" else value
@@ -177,7 +166,7 @@ def _known_error(value: str) -> str:
     try:
         return ErrorType(value)
     except ValueError:
-        return value
+        return in_nfc(value)
 
 
 def _fits_a_line(value: object) -> object:
@@ -209,19 +198,23 @@ def _fits_a_line(value: object) -> object:
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-OptionalText = Annotated[str | None, _BlankIsNone()]
+OptionalText = Annotated[str | None, BlankIsNone()]
+Name = Annotated[Text, InNfc()]
+OptionalName = Annotated[str | None, BlankIsNone(is_name=True)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Time = Annotated[AwareDatetime, AfterValidator(to_utc)]
-Count = Annotated[int, Field(ge=0, le=MAX_INT)]
-Attempt = Annotated[int, Field(ge=1, le=MAX_INT)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Propensity = Annotated[float, Field(gt=0, le=1)]
-Score = Annotated[int, Field(ge=0, le=100)]
-Rating = Annotated[int, Field(ge=1, le=5)]
-Amount = Annotated[float, Field(ge=0, le=MAX_REAL)]
+Time = Annotated[AwareDatetime, BeforeValidator(moment), AfterValidator(to_utc)]
+Version = Annotated[int, Field(ge=1), NotBool()]
+Count = Annotated[int, Field(ge=0, le=MAX_INT), NotBool()]
+Attempt = Annotated[int, Field(ge=1, le=MAX_INT), NotBool()]
+Fraction = Annotated[float, Field(ge=0, le=1), NotBool()]
+Propensity = Annotated[float, Field(gt=0, le=1), NotBool()]
+Score = Annotated[int, Field(ge=0, le=100), NotBool()]
+Rating = Annotated[int, Field(ge=1, le=5), NotBool()]
+Amount = Annotated[float, Field(ge=0, le=MAX_REAL), NotBool()]
 ErrorTypeName = Annotated[Text, AfterValidator(_known_error)]
 Embedding = Annotated[
-    list[float], Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS)
+    list[Annotated[float, NotBool()]],
+    Field(min_length=EMBEDDING_DIMENSIONS, max_length=EMBEDDING_DIMENSIONS),
 ]
 Metadata = Annotated[dict[str, JsonValue], BeforeValidator(_fits_a_line)]
 TimestampSource = Literal["captured"]
@@ -236,4 +229,4 @@ def _sums_to_one(value: dict[str, float]) -> dict[str, float]:
     return value
 
 
-Candidates = Annotated[dict[Text, Fraction], AfterValidator(_sums_to_one)]
+Candidates = Annotated[dict[Name, Fraction], AfterValidator(_sums_to_one)]

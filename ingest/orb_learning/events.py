@@ -41,6 +41,8 @@ from orb_learning._types import (
     Fraction,
     Hash,
     Maturity,
+    Name,
+    OptionalName,
     OptionalText,
     Rating,
     Strictness,
@@ -111,26 +113,26 @@ class PoolExecutionStart(DecidedEvent):
     """
 
     event_type: Literal["pool_execution_start"] = "pool_execution_start"
-    pool_id: OptionalText = None
-    pool_type: Text | None = None
-    swarm_topology: OptionalText = None
+    pool_id: OptionalName = None
+    pool_type: Name | None = None
+    swarm_topology: OptionalName = None
 
 
 class PoolExecutionComplete(Outcome):
     """A pool ended its work on a task."""
 
     event_type: Literal["pool_execution_complete"] = "pool_execution_complete"
-    pool_id: OptionalText = None
-    pool_type: Text | None = None
-    swarm_topology: OptionalText = None
+    pool_id: OptionalName = None
+    pool_type: Name | None = None
+    swarm_topology: OptionalName = None
 
 
 class TaskCompleted(Outcome):
     """The message bus announced that a task ended."""
 
     event_type: Literal["task_completed"] = "task_completed"
-    pool_id: OptionalText = None
-    pool_type: Text | None = None
+    pool_id: OptionalName = None
+    pool_type: Name | None = None
 
 
 class _Recorded(Outcome):
@@ -168,8 +170,8 @@ class PoolCreated(Event):
     """A worker pool came up."""
 
     event_type: Literal["pool_created"] = "pool_created"
-    pool_id: Text
-    pool_type: Text | None = None
+    pool_id: Name
+    pool_type: Name | None = None
 
 
 class PoolClosed(Event):
@@ -180,8 +182,8 @@ class PoolClosed(Event):
     """
 
     event_type: Literal["pool_closed"] = "pool_closed"
-    pool_id: Text
-    pool_type: Text | None = None
+    pool_id: Name
+    pool_type: Name | None = None
     reason: OptionalText = None
 
 
@@ -199,7 +201,7 @@ class Feedback(TaskEvent):
 
     event_type: Literal["feedback"] = "feedback"
     feedback_id: UUID = Field(default_factory=new_id)
-    feedback_type: Text
+    feedback_type: Name
     rating: Rating | None = None
     comment: OptionalText = None
     user_id: OptionalText = None
@@ -219,11 +221,11 @@ class SolutionExtracted(Event):
 
     event_type: Literal["solution_extracted"] = "solution_extracted"
     pattern_id: UUID = Field(default_factory=new_id)
-    task_context: Text
-    solution_summary: Text
+    task_context: Name
+    solution_summary: Name
     success_rate: Fraction
     usage_count: Count = 1
-    repos_used_in: list[Text] = Field(default_factory=list)
+    repos_used_in: list[Name] = Field(default_factory=list)
     embedding: Embedding | None = None
 
 
@@ -240,7 +242,7 @@ class QualityPolicyAdjusted(Event):
 
     event_type: Literal["quality_policy_adjusted"] = "quality_policy_adjusted"
     policy_id: UUID = Field(default_factory=new_id)
-    repo: Text
+    repo: Name
     project_maturity: Maturity
     coverage_threshold: Fraction
     strictness_level: Strictness

@@ -23,6 +23,7 @@ from orb_learning._types import (
     Fraction,
     Maturity,
     Metadata,
+    Name,
     OptionalText,
     Rating,
     Strictness,
@@ -82,7 +83,7 @@ class ExecutionRecord(ExecutionFields, Record):
     timestamp: Time = Field(default_factory=utc_now)
     attempt: Attempt | None = None
     task_description: Text
-    pool_type: Text
+    pool_type: Name
     duration_seconds: Amount
     cost_estimate: Amount
     actual_cost: Amount
@@ -134,11 +135,11 @@ class SolutionRecord(Record):
 
     pattern_id: UUID = Field(default_factory=new_id)
     extracted_at: Time = Field(default_factory=utc_now)
-    task_context: Text
-    solution_summary: Text
+    task_context: Name
+    solution_summary: Name
     success_rate: Fraction
     usage_count: Count = 1
-    repos_used_in: list[Text] = Field(default_factory=list)
+    repos_used_in: list[Name] = Field(default_factory=list)
     embedding: Embedding | None = None
 
     def to_event(self) -> SolutionExtracted:
@@ -159,7 +160,7 @@ class FeedbackRecord(Record):
     feedback_id: UUID = Field(default_factory=new_id)
     task_id: UUID
     timestamp: Time = Field(default_factory=utc_now)
-    feedback_type: Text
+    feedback_type: Name
     rating: Rating | None = None
     comment: OptionalText = None
     user_id: OptionalText = None
@@ -186,7 +187,7 @@ class QualityPolicy(Record):
     """
 
     policy_id: UUID = Field(default_factory=new_id)
-    repo: Text
+    repo: Name
     project_maturity: Maturity
     coverage_threshold: Fraction
     strictness_level: Strictness

@@ -40,6 +40,7 @@ READ = [
     ({"error": False}, {"error_message": None}),
     ({"error": {}}, {"error_message": None}),
     ({"duration": timedelta(seconds=3)}, {"duration_seconds": 3.0}),
+    ({"cpu_time_seconds": timedelta(seconds=3)}, {"cpu_time_seconds": 3.0}),
     ({"duration": "3.5"}, {"duration_seconds": 3.5}),
     ({"quality_score": 92.4}, {"quality_score": 92}),
     ({"quality_score": 92.6}, {"quality_score": 93}),
@@ -86,6 +87,11 @@ UNREAD = [
     ("cpu_time_seconds", -1),
     ("decision_id", "no uuid"),
     ("error_type", 7),
+    *(
+        (name, flag)
+        for name in ("cost_estimate", "quality_score", "peak_memory_mb", "cpu_time_seconds")
+        for flag in (True, False)
+    ),
 ]
 
 
@@ -98,6 +104,23 @@ def test_what_cannot_be_read_is_kept_beside_the_outcome(telemetry, recorded, way
     if name != "decision_id" or way is by_hook:
         assert getattr(event, name) is None
     assert str(event.metadata[name]) == str(value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_boolean_is_no_duration(telemetry, recorded, way):
+    if way is by_block:
+        pytest.skip("a block is measured")
+    way(telemetry, {"success": True, "duration_seconds": True})
+    (event,) = outcomes(recorded())
+    assert event.metadata["duration_seconds"] is True
+    assert way is by_instrument or event.duration_seconds is None
+
+
+@pytest.mark.parametrize("name", ["rating", "attempt"])
+def test_a_boolean_that_is_asked_for_refuses_the_event_in_one_line(telemetry, recorded, name):
+    assert telemetry.capture_feedback_sync("t", feedback_type="rating", **{name: True}) is None
+    (event,) = recorded()
+    assert event.reason.startswith(f"{name}: Input should be a whole number from 1 to ")
 
 
 def test_misfits_are_counted_and_each_field_is_told_once(telemetry, caplog):

@@ -248,7 +248,7 @@ def test_a_dict_that_breaks_the_contract_is_refused_with_each_fault():
     with pytest.raises(InvalidEventError) as caught:
         ExecutionRecord.from_dict(values)
     assert str(caught.value) == (
-        "user_rating: Input should be less than or equal to 5; "
+        "user_rating: Input should be a whole number from 1 to 5; "
         "colour: Extra inputs are not permitted"
     )
 

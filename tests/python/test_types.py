@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -14,9 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from orb_learning import ErrorType, ExecutionRecord, FeedbackRecord, QualityPolicy, SolutionRecord
+from orb_learning._coercion import EARLIEST, LATEST
 from orb_learning._types import (
-    EARLIEST,
-    LATEST,
     MAX_INT,
     MAX_METADATA_CHARACTERS,
     MAX_METADATA_DEPTH,
@@ -46,6 +46,7 @@ from orb_learning.events import (
     TaskCompleted,
     TaskErased,
     UserErased,
+    parse_line,
 )
 from orb_learning.spool import MAX_LINE_BYTES
 
@@ -163,9 +164,43 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     QualityPolicy: set(),
 }
 
+
+class Whole:
+    """A whole number of numpy's kind."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+
+class Flag(Whole):
+    """True, as numpy has it."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+Flag.__name__ = "bool_"
+
 Bounds = tuple[list[Any], list[Any]]
 
-NO_NUMBER: list[Any] = [math.nan, math.inf, -math.inf, "many", [], {}, b"\xff", object()]
+NO_NUMBER: list[Any] = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    "many",
+    [],
+    {},
+    b"\xff",
+    object(),
+    True,
+    False,
+]
 
 
 def integers(least: int, most: int) -> Bounds:
@@ -191,6 +226,7 @@ TIME: Bounds = (
         math.nan,
         math.inf,
         10**400,
+        True,
         "soon",
         object(),
     ],
@@ -239,7 +275,16 @@ BOUNDS: dict[str, Bounds] = {
     "repos_used_in": ([[], ["a", "b"]], [[""], [7], "a", {"a": 1}]),
     "embedding": (
         [[0.0] * 384, [-1.5] * 384],
-        [[], [0.0] * 383, [0.0] * 385, [math.nan] * 384, [math.inf] * 384, ["x"] * 384, "x" * 384],
+        [
+            [],
+            [0.0] * 383,
+            [0.0] * 385,
+            [math.nan] * 384,
+            [math.inf] * 384,
+            ["x"] * 384,
+            "x" * 384,
+            [True] * 384,
+        ],
     ),
     "candidates": (
         [{}, {"small": 1.0}, {"small": 0.25, "large": 0.75}, {"a": 0.1, "b": 0.9 + 5e-7}],
@@ -248,6 +293,7 @@ BOUNDS: dict[str, Bounds] = {
             {"small": 0.5, "large": 0.6},
             {"small": 1.5, "large": -0.5},
             {"": 1.0},
+            {"small": True},
             {"small": math.nan},
             ["small"],
         ],
@@ -386,6 +432,103 @@ def test_a_time_may_be_a_string_with_an_offset_or_seconds_since_1970():
     assert event.captured_at == EARLIEST + timedelta(seconds=1.5)
 
 
+@pytest.mark.parametrize("parts", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("spelled", [int, str, Decimal, float, lambda n: f" {n}.0 ", Whole])
+def test_a_number_as_time_counts_from_1970_by_its_size(parts, spelled):
+    said = 1_772_366_400 * parts
+    assert make(PoolCreated, occurred_at=spelled(said)).occurred_at == NOON
+
+
+@pytest.mark.parametrize(
+    ("said", "moment"),
+    [
+        (0, EARLIEST),
+        (7_258_118_399, LATEST - timedelta(seconds=1)),
+        (7_258_118_399_999, LATEST - timedelta(milliseconds=1)),
+        (10**11, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
+        (10**14, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
+        (10**17, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
+        (1_772_366_400_123_456_789, NOON + timedelta(microseconds=123_457)),
+        (1_772_366_400.25, NOON + timedelta(seconds=0.25)),
+        ("1772366400.123456", NOON + timedelta(microseconds=123_456)),
+        ("1.7723664e9", NOON),
+        ("1.7723664E+18", NOON),
+        ("1700010112345", datetime(2023, 11, 15, 1, 1, 52, 345_000, tzinfo=UTC)),
+        ("10000000", EARLIEST + timedelta(seconds=10**7)),
+    ],
+)
+def test_a_number_as_time_is_read_to_the_microsecond(said, moment):
+    assert make(PoolCreated, occurred_at=said).occurred_at == moment
+    line = b'{"event_type":"pool_created","pool_id":"p","occurred_at":%s}'
+    if not isinstance(said, str):
+        assert parse_line(line % str(said).encode()).occurred_at == moment
+    assert parse_line(line % f'"{said}"'.encode()).occurred_at == moment
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(-1, "-1", -0.5, 7_258_118_400, 99_999_999_999, 10**20, "1e999", 10**400, "9" * 500),
+        *(math.nan, math.inf, -math.inf, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity")),
+    ],
+)
+def test_a_number_as_time_outside_the_years_is_refused_in_one_line(said):
+    with pytest.raises(InvalidEventError) as caught:
+        PoolCreated.from_dict({"pool_id": "p", "occurred_at": said})
+    assert str(caught.value) == (
+        "occurred_at: time must lie between 1970-01-01 and 2200-01-01; numbers below 1e11 are "
+        "seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds"
+    )
+
+
+@pytest.mark.parametrize("said", [True, False, Flag()])
+def test_true_and_false_are_no_times(said):
+    with pytest.raises(InvalidEventError, match=r"^occurred_at: true and false are no times$"):
+        PoolCreated.from_dict({"pool_id": "p", "occurred_at": said})
+
+
+def test_eight_digits_that_are_a_day_are_no_seconds():
+    assert refuses(PoolCreated, occurred_at="20260301")
+
+
+NAMES = (
+    *("repo", "task_type", "model_tier", "pool_type", "pool_id", "solution_summary"),
+    *("task_group", "swarm_topology", "policy_version", "feedback_type", "error_type"),
+    "task_context",
+)
+
+
+@pytest.mark.parametrize(("cls", "name"), FIELDS)
+def test_a_name_is_stored_in_one_form(cls, name):
+    if name in NAMES:
+        for said, kept in (
+            ("cafe\u0301", "caf\u00e9"),
+            ("\u1100\u1161", "\uac00"),
+            ("a\u0308", "ä"),
+        ):
+            assert getattr(make(cls, **{name: said}), name) == kept
+            assert getattr(make(cls, **{name: kept}), name) == kept
+    elif name == "candidates":
+        assert make(cls, candidates={"cafe\u0301": 1.0}).candidates == {"caf\u00e9": 1.0}
+    elif name == "repos_used_in":
+        assert make(cls, repos_used_in=["cafe\u0301"]).repos_used_in == ["caf\u00e9"]
+    elif name in ("task_description", "comment", "user_id", "error_message", "reason"):
+        assert getattr(make(cls, **{name: "cafe\u0301"}), name) == "cafe\u0301"
+
+
+def test_a_name_in_a_line_is_read_in_one_form():
+    event = PoolCreated(pool_id="caf\u00e9")
+    assert parse_line(event.to_line().replace("\u00e9".encode(), b"e\xcc\x81")) == event
+
+
+def test_a_record_says_the_same_whatever_the_form_of_its_names():
+    said = [
+        make(ExecutionRecord, repo=repo, task_id=TASK, timestamp=NOON).to_event()
+        for repo in ("cafe\u0301", "caf\u00e9")
+    ]
+    assert said[0].event_id == said[1].event_id
+
+
 def test_error_types_are_recognised_and_other_words_are_kept():
     for member in ErrorType:
         found = RoutingOutcome(task_id=TASK, success=False, error_type=member.value).error_type
@@ -443,6 +586,28 @@ def test_a_uuid_stands_for_itself_however_it_is_spelled(given_id):
     for spelling in (given_id, str(given_id), given_id.hex, given_id.urn, f"{{{given_id}}}"):
         assert task_uuid(spelling) == given_id
         assert not uuid_text_differs(spelling, given_id)
+
+
+@pytest.mark.parametrize("cls", [PoolExecutionComplete, ExecutionRecord, FeedbackRecord])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_16_bytes_are_a_uuid(cls, kind):
+    values = with_task_uuid({**REQUIRED[cls], "task_id": kind(TASK.bytes)})
+    event = cls(**values)
+    assert event.task_id == TASK
+    assert not event.metadata
+    assert make(PoolExecutionComplete, decision_id=TASK.bytes).decision_id == TASK
+    assert TaskErased.of(kind(TASK.bytes)).task_hash == TaskErased.of(TASK).task_hash
+
+
+@pytest.mark.parametrize("said", [b"", b"ticket-7", bytes(15), bytes(17), b"x" * 36])
+def test_other_bytes_are_no_id(said):
+    with pytest.raises(ValueError, match=f"^an id in bytes is the 16 of a UUID, not {len(said)}$"):
+        task_uuid(said)
+    assert refuses(PoolExecutionComplete, decision_id=said)
+
+
+def test_bytes_that_spell_a_uuid_are_that():
+    assert task_uuid(str(TASK).encode()) == TASK
 
 
 @given(st.text(st.characters(codec="utf-8")).filter(str.strip))
@@ -509,5 +674,5 @@ def test_the_clock_is_in_utc():
 
 
 def test_a_refusal_is_an_error_of_this_package():
-    with pytest.raises(InvalidEventError, match="rating: Input should be less than or equal to 5"):
+    with pytest.raises(InvalidEventError, match="rating: Input should be a whole number"):
         Feedback.from_dict({"task_id": str(TASK), "feedback_type": "x", "rating": 6})

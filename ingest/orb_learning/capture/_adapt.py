@@ -163,6 +163,8 @@ def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
 def _clean_field(value: object) -> object:
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
     return clean_text(value) if isinstance(value, str) else value
 
 

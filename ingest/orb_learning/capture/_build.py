@@ -74,11 +74,9 @@ def direct(
             if metadata is not None and metadata.__class__ is not dict:
                 return None
             values["metadata"] = {"task_ref": reference, **(metadata or {})}
-    # What else is true or false, or a number, to pydantic is read by other rules here.
-    if (
-        values.get("success", True).__class__ is not bool
-        or values.get("actual_cost").__class__ is bool
-        or (reading.quality_scale != 100 and "quality_score" in values)
+    # What else is true or false, or a score, to pydantic is read by other rules here.
+    if values.get("success", True).__class__ is not bool or (
+        reading.quality_scale != 100 and "quality_score" in values
     ):
         return None
     if cls in _DECIDED and (decision := decision_in_scope()) is not None:

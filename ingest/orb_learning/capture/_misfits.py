@@ -10,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
+from orb_learning._coercion import is_bool
 from orb_learning._success import Vocabulary
 from orb_learning._types import ErrorType
 
@@ -62,9 +63,9 @@ def read_outcome(values: dict[str, Any], rest: dict[str, Any], reading: Reading)
         reading: how this host's are read.
     """
     _read_error(values, rest)
-    duration = values.get("duration_seconds")
-    if isinstance(duration, timedelta):
-        values["duration_seconds"] = duration = duration.total_seconds()
+    for name in ("duration_seconds", "cpu_time_seconds"):
+        if isinstance(lasted := values.get(name), timedelta):
+            values[name] = lasted.total_seconds()
     for name in (*_COSTS, "duration_seconds", "quality_score"):
         given = values.get(name)
         if given is None:
@@ -158,7 +159,7 @@ def _first(error: Mapping[Any, Any], keys: tuple[str, ...]) -> str | None:
 
 def number_of(value: Any) -> float | None:
     """Return the finite number that a host's value is or spells; None for all else."""
-    if issubclass(type(value), bool):
+    if is_bool(value):
         return None
     with suppress(Exception):
         if issubclass(type(value), str | int | float | Decimal) or hasattr(value, "__float__"):

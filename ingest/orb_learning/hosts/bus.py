@@ -13,7 +13,8 @@ from enum import Enum, EnumMeta
 from typing import Any, get_type_hints
 from uuid import UUID
 
-from orb_learning._types import EARLIEST, LATEST, new_id
+from orb_learning._coercion import EARLIEST, LATEST
+from orb_learning._types import new_id
 from orb_learning.capture import (
     Recorder,
     current_scope,

@@ -26,6 +26,8 @@ from orb_learning._types import (
     Fraction,
     Maturity,
     Metadata,
+    Name,
+    OptionalName,
     OptionalText,
     Propensity,
     Rating,
@@ -34,6 +36,7 @@ from orb_learning._types import (
     Text,
     Time,
     TimestampSource,
+    Version,
 )
 from orb_learning.events import EVENT_TYPES, SCHEMA_VERSION, Event
 from orb_learning.staging._columns import raw_columns
@@ -54,14 +57,19 @@ _KEYS_DIFFER = (
 )
 _CHANCES = "regexp_extract_all(cast({x} as varchar), ':([0-9.]+)', 1)"
 
+_VISIBLE = r"regexp_matches({x}, '[!-~\pL\pN]')"
+_IN_NFC = "nfc_normalize({x}) = {x}"
+
 _BOUNDS: dict[object, str] = {
     UUID: "{x} is not null",
     bool: "{x} is not null",
-    int: f"{{x}} between 1 and {SCHEMA_VERSION}",  # only `schema_version` has no type of its own
+    Version: f"{{x}} between 1 and {SCHEMA_VERSION}",
     Time: "{x} >= timestamp '1970-01-01' and {x} < timestamp '2200-01-01'",
     Text: "{x} != ''",
-    OptionalText: r"regexp_matches({x}, '[!-~\pL\pN]')",
-    ErrorTypeName: "{x} != ''",
+    OptionalText: _VISIBLE,
+    Name: f"{{x}} != '' and {_IN_NFC}",
+    OptionalName: f"{_VISIBLE} and {_IN_NFC}",
+    ErrorTypeName: f"{{x}} != '' and {_IN_NFC}",
     Count: f"{{x}} between 0 and {MAX_INT}",
     Attempt: f"{{x}} between 1 and {MAX_INT}",
     Score: "{x} between 0 and 100",
@@ -80,6 +88,7 @@ _BOUNDS: dict[object, str] = {
         f" and cast(cast({_CHANCES} as double[]) as varchar)"
         f" = '[' || array_to_string({_CHANCES}, ', ') || ']'"
         f" and abs(list_sum(cast({_CHANCES} as double[])) - 1) < 0.9e-6"
+        f" and {_IN_NFC.replace('{x}', 'cast({x} as varchar)')}"
     ),
 }
 """What SQL must find true of a value; a kind of event with a field of another type is Python's."""
@@ -186,7 +195,7 @@ def _hints(cls: type[Event]) -> dict[str, Any]:
 
 def _needed(hint: Any) -> tuple[Any, bool]:
     """Return a field's type, and whether null may stand in its place."""
-    if hint == OptionalText:
+    if hint in (OptionalText, OptionalName):
         return hint, True
     if get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint):
         (type_,) = (part for part in get_args(hint) if part is not NoneType)

@@ -404,7 +404,11 @@ def test_an_awaitable_hook_does_its_work_before_it_first_suspends(telemetry, onl
             {"task_id": "\ud800"},
             "UnicodeEncodeError: 'utf-8' codec",
         ),
-        ("capture_feedback", {"feedback_type": "x", "rating": 6}, "rating: Input should be less"),
+        (
+            "capture_feedback",
+            {"feedback_type": "x", "rating": 6},
+            "rating: Input should be a whole",
+        ),
         ("record_execution", {**EXECUTION, "timestamp": None}, "timestamp: Field required"),
         ("record_execution", {**EXECUTION, "success": None}, "success: Field required"),
     ],
@@ -593,7 +597,7 @@ def test_in_strict_mode_an_invalid_event_is_an_error(home):
     telemetry = Telemetry(home.root, strict=True)
     with pytest.raises(InvalidEventError) as caught:
         telemetry.capture_feedback_sync(TASK, feedback_type="x", rating=6)
-    assert str(caught.value) == "Feedback: rating: Input should be less than or equal to 5"
+    assert str(caught.value) == "Feedback: rating: Input should be a whole number from 1 to 5"
     with pytest.raises(InvalidEventError, match="expected a mapping or an object with fields"):
         asyncio.run(telemetry.capture_routing_outcome([1]))
     with pytest.raises(InvalidEventError, match="exceed the line limit"):
@@ -741,8 +745,8 @@ def test_warnings_are_held_back_for_a_minute(telemetry, monkeypatch, caplog):
     for now in (1000.0, 1000.1, 1059.9, 1060.0, 1060.1):  # noqa: B007
         telemetry.capture_feedback_sync(TASK, rating=9)
     told = (
-        "quarantined a feedback: feedback_type: Field required; rating: Input should be less than "
-        "or equal to 5 (further warnings are held back for a minute)"
+        "quarantined a feedback: feedback_type: Field required; rating: Input should be a whole "
+        "number from 1 to 5 (further warnings are held back for a minute)"
     )
     assert caplog.messages == [told, told]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_lines import OddLines
 
+from orb_learning._coercion import in_nfc
 from orb_learning.events import EVENT_TYPES, Event, content_hash
 from orb_learning.home import Home
 from orb_learning.staging import _batch, _bulk, _loader, load
@@ -156,6 +157,31 @@ def test_bytes_that_duckdb_drops_leave_every_line_to_python(
     staging.load()
     assert staging.pools() == ["pool-0002"]
     assert by_python == [marked, pool(2).to_line()]
+
+
+def test_an_old_line_has_its_names_in_the_one_form(spool, staging, pool, by_python):
+    """A name in two forms would be two repositories, tiers or pools in every mart."""
+    composed = [pool(number, pool_type="caf\u00e9").to_line() for number in range(2)]
+    decomposed = composed[0].replace("\u00e9".encode(), b"e\xcc\x81")
+    spool.write("a.jsonl", decomposed, composed[1])
+    staging.load()
+    assert staging.query("select pool_type from raw.pool_created") == [("caf\u00e9",)] * 2
+    assert by_python == [decomposed]
+
+
+def test_duckdb_knows_each_name_that_python_would_spell_otherwise(tmp_path):
+    letters = [chr(code) for code in range(1, 0x30000) if not 0xD800 <= code < 0xE000]
+    texts = [text for one in letters if one.isprintable() for text in (one, f"e{one}\u0323")]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    with duckdb.connect() as connection:
+        taken = connection.execute(
+            "select line from read_csv($file, columns = {line: 'VARCHAR'}, header = false,"
+            " auto_detect = false, delim = '\1', quote = '', escape = '', new_line = '\\n')"
+            " where nfc_normalize(line) = line",
+            {"file": str(tmp_path / "a.txt")},
+        ).fetchall()
+    assert len(taken) > 100_000
+    assert [text for (text,) in taken if in_nfc(text) != text] == []
 
 
 def test_a_doubtful_line_takes_no_other_with_it(spool, staging, pool, by_python):
