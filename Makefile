@@ -51,7 +51,7 @@ MEASURED := $(addprefix tests/python/,capture/ embeddings/ hosts/ serving/ spool
 UNMEASURED := tests/python/capture/test_hostile.py tests/python/staging/test_duckdb_and_python_agree.py
 OTHERS := $(UNMEASURED) $(filter-out $(MEASURED) %__pycache__/,$(wildcard tests/python/test_*.py tests/python/*/)) \
 	tests/machine tests/faults tests/mutants tests/upstream
-COVERED := */_event_fields.py,*/events.py,*/records.py,*/_types.py,*/_telemetry.py,*/spool/*,*/capture/*,*/hosts/*,*/staging/*,*/serving/*,*/embeddings/*
+COVERED := */_coercion.py,*/_event_fields.py,*/events.py,*/records.py,*/_types.py,*/_telemetry.py,*/spool/*,*/capture/*,*/hosts/*,*/staging/*,*/serving/*,*/embeddings/*
 PYTEST := $(BIN)/pytest --numprocesses auto --dist worksteal --durations 10
 
 unit: setup $(VENV)/.ready-embeddings

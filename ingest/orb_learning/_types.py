@@ -93,7 +93,7 @@ def _uuid_of(data: bytes) -> uuid.UUID:
     try:
         return uuid.UUID(data.decode())
     except ValueError:
-        raise ValueError(f"an id in bytes is the 16 of a UUID, not {len(data)}") from None
+        raise ValueError(f"a task id in bytes is the 16 of a UUID, not {len(data)}") from None
 
 
 def subject_hash(identity: str) -> str:

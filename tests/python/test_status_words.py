@@ -18,6 +18,7 @@ from orb_learning import (
     instrument_pool_manager,
     instrument_router,
 )
+from orb_learning._success import FAILURE, SUCCESS, Vocabulary
 from orb_learning.cli import app
 from orb_learning.events import (
     Event,
@@ -307,3 +308,9 @@ def test_a_router_that_runs_the_task_is_heard(home, events_in, result, success):
         router.route_task({"id": "t", "result": result})
     (event,) = outcomes(events_in(home.spool))
     assert getattr(event, "success", None) is success
+
+
+def test_a_taught_word_is_known_in_whatever_form_it_is_said():
+    words = Vocabulary({"termine\u0301": True, "\u00e9chou\u00e9": False})
+    assert words.verdict({"status": "Termin\u00e9"}) == SUCCESS
+    assert words.verdict({"status": "e\u0301choue\u0301"}) == FAILURE

@@ -601,7 +601,7 @@ def test_16_bytes_are_a_uuid(cls, kind):
 
 @pytest.mark.parametrize("said", [b"", b"ticket-7", bytes(15), bytes(17), b"x" * 36])
 def test_other_bytes_are_no_id(said):
-    with pytest.raises(ValueError, match=f"^an id in bytes is the 16 of a UUID, not {len(said)}$"):
+    with pytest.raises(ValueError, match=f"in bytes is the 16 of a UUID, not {len(said)}$"):
         task_uuid(said)
     assert refuses(PoolExecutionComplete, decision_id=said)
 

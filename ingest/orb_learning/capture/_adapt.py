@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, cast
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -194,6 +195,16 @@ def _has_named_fields(value: object) -> bool:
     )
 
 
+def _as_text(data: bytes | bytearray) -> str:
+    """Return bytes as text; 16 that spell none as the UUID by which whoever is meant is found."""
+    if len(data) == 16:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return str(UUID(bytes=bytes(data)))
+    return data[:MAX_TEXT].decode("utf-8", "backslashreplace")
+
+
 class _Nearest:
     """One walk over an object, which stops when its JSON has so many characters."""
 
@@ -232,7 +243,7 @@ class _Nearest:
         if isinstance(value, float) and abs(value) < float("inf"):
             return float(value)
         if isinstance(value, bytes | bytearray):
-            return self._text(value[:MAX_TEXT].decode("utf-8", "backslashreplace"))
+            return self._text(_as_text(value))
         return self._text(value)
 
     def _text(self, value: object) -> str:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
+from orb_learning._coercion import spells_epoch
 from orb_learning._spellings import spellings
 from orb_learning._types import NAMESPACE
 from orb_learning.capture import (
@@ -259,14 +260,23 @@ def _defaulted(row: Row) -> set[str]:
 
 def _is_later_attempt(row: Row) -> bool:
     """Tell whether the row's task id is the one that `executions` gives to a second attempt."""
-    spelled = f"{row.get('parent_task_id')}/attempt/{row.get('attempt')}"
+    task, parent = (_spelled_id(row.get(name)) for name in ("task_id", "parent_task_id"))
+    spelled = f"{parent}/attempt/{row.get('attempt')}"
     made = UUID(hashlib.md5(spelled.encode(), usedforsecurity=False).hexdigest())
-    return str(row.get("task_id")) == str(made)
+    return task == str(made)
+
+
+def _spelled_id(given: object) -> str:
+    with suppress(ValueError):
+        return str(UUID(bytes=given) if isinstance(given, bytes) else given)
+    return ""
 
 
 def _moment(given: object, assume_utc: bool) -> object:
-    # What is no time is left for the event class to refuse; it also knows numbers of seconds. The
+    # What is no time is left for the event class to refuse; it also knows numbers since 1970. The
     # short offset of `2026-06-15 12:00:00+00`, as databases write it, it does not know.
+    if isinstance(given, str) and spells_epoch(given):
+        return given
     if isinstance(given, date | str) and not isinstance(given, datetime):
         try:
             given = datetime.fromisoformat(str(given))

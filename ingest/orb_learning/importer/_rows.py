@@ -6,20 +6,25 @@ import csv
 import gzip
 import io
 import json
+import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError
+from orb_learning.importer._durations import ArrowField, arrow_fields
 
 if TYPE_CHECKING:
     import duckdb
 
 Row: TypeAlias = dict[str, Any]
+
+_OFFSET_TIME = "TIMESTAMP WITH TIME ZONE"
+_WHOLE = re.compile(r"\bBIGINT\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +117,63 @@ def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
         link = Path(folder) / "rows.parquet"
         link.symlink_to(path.resolve())
         try:
-            yield from _parquet_rows(connection, link)
+            yield from _parquet_rows(connection, link, path)
         except duckdb.Error as error:
             reason = " ".join(str(error).split()).replace(str(link), str(path))
             raise ImportFileError(f"cannot read {path}: {reason}") from error
 
 
-def _parquet_rows(connection: duckdb.DuckDBPyConnection, link: Path) -> Iterator[Row | BadRow]:
+def _parquet_rows(
+    connection: duckdb.DuckDBPyConnection, link: Path, path: Path
+) -> Iterator[Row | BadRow]:
     connection.execute("set timezone = 'UTC'")
     rows = connection.read_parquet(str(link))
     kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
     json_columns = [name for name, kind in kinds.items() if kind == "JSON"]
+    durations = _durations(connection, link, path, kinds)
     result = rows.project(", ".join(_fetched(name, kind) for name, kind in kinds.items()))
     while batch := result.fetchmany(1000):
         for values in batch:
             row = dict(zip(kinds, values, strict=True))
+            try:
+                row |= {name: field.read(row[name]) for name, field in durations.items()}
+            except (TypeError, ValueError) as error:
+                raise _without_units(path, durations, error) from error
             yield _with_json(row, [name for name in json_columns if row[name] is not None])
+
+
+def _durations(
+    connection: duckdb.DuckDBPyConnection, link: Path, path: Path, kinds: dict[str, str]
+) -> dict[str, ArrowField]:
+    """Return the columns that hold durations, which DuckDB shows as whole numbers."""
+    numbers = [name for name, kind in kinds.items() if _WHOLE.search(kind)]
+    found = connection.execute(
+        "select value from parquet_kv_metadata(?) where key = 'ARROW:schema'::blob", [str(link)]
+    ).fetchone()
+    if found is None or not numbers:
+        return {}
+    try:
+        fields = dict(zip(kinds, arrow_fields(found[0]), strict=True))
+        for name, field in fields.items():
+            # Of two columns of one name DuckDB calls the second another.
+            if not name.startswith(field.name):
+                raise ValueError(f"it has a column {field.name!r} where {name!r} is")
+    except ValueError as error:
+        raise _without_units(path, numbers, error) from error
+    return {name: field for name, field in fields.items() if field.has_duration}
+
+
+def _without_units(path: Path, columns: Iterable[str], error: Exception) -> ImportFileError:
+    return ImportFileError(
+        f"cannot read {path}: {', '.join(columns)} may be durations, whose unit only the file's "
+        f"ARROW:schema tells, and it cannot be read ({error}); write durations as seconds "
+        "(DOUBLE), and the file without that schema"
+    )
 
 
 def _fetched(name: str, kind: str) -> str:
     column = '"' + name.replace('"', '""') + '"'
     # A time with an offset would be fetched through pytz, which is no dependency.
-    return f"cast({column} as varchar)" if kind == "TIMESTAMP WITH TIME ZONE" else column
+    if _OFFSET_TIME in kind:
+        return f"cast({column} as {kind.replace(_OFFSET_TIME, 'VARCHAR')})"
+    return column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from orb_learning._coercion import in_nfc
 from orb_learning._database import literal
 from orb_learning.errors import InvalidQueryError
 from orb_learning.publication import Publication
@@ -27,7 +28,7 @@ def of_repo(repo: object) -> str:
 
 
 def checked_text(name: str, value: object) -> str | None:
-    """Return an argument that is a text or None.
+    """Return an argument that is a text or None, in the form that names are stored in.
 
     Raises:
         InvalidQueryError: it is neither, or has half a character in it.
@@ -40,7 +41,7 @@ def checked_text(name: str, value: object) -> str | None:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidQueryError(f"{name}: the text has half a character in it") from None
-    return value
+    return in_nfc(value)
 
 
 def checked_count(name: str, value: object, most: int, *, least: int = 0) -> int:

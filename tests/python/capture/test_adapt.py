@@ -371,6 +371,15 @@ def test_the_text_of_an_object_is_cut_and_text_itself_is_not():
     assert json_value("x" * (MAX_TEXT + 1)) == "x" * (MAX_TEXT + 1)
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_16_bytes_that_are_no_text_are_spelled_as_their_uuid(kind):
+    task = UUID("0198a3a0-0000-7000-8000-000000000001")
+    assert json_value({"id": kind(task.bytes)}) == {"id": str(task)}
+    assert json_value(kind(b"sixteen letters.")) == "sixteen letters."
+    assert json_value(kind(b"\xff" * 15)) == "\\xff" * 15
+    assert cleaned({"task_id": memoryview(task.bytes)}) == {"task_id": task.bytes}
+
+
 def laughs() -> list[Any]:
     made: list[Any] = ["ha"]
     for _ in range(30):

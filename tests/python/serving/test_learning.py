@@ -29,6 +29,7 @@ from orb_learning.publication import KEPT, Publication
 from orb_learning.serving import LearningDatabase, _learning
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
+from orb_learning.serving._arguments import of_repo
 from orb_learning.serving._results import fetch
 from orb_learning.serving._rows import Execution
 from publishing import publish
@@ -188,6 +189,10 @@ def test_an_unknown_repository_has_no_rows(refreshed, repo):
         ]
 
     assert ask(refreshed, read) == []
+
+
+def test_a_repository_is_found_in_whatever_form_its_name_is_asked_for():
+    assert of_repo("cafe\u0301") == of_repo("caf\u00e9") == "repo = 'caf\u00e9'"
 
 
 @pytest.mark.parametrize(
