@@ -18,6 +18,7 @@ from orb_learning.events import EVENT_TYPES, Event, content_hash
 from orb_learning.home import Home
 from orb_learning.staging import _batch, _bulk, _loader, load
 from orb_learning.staging._canonical import canonical
+from test_types import NAMES, REQUIRED
 
 QUARANTINE = "quarantine_id, load_id, segment, byte_offset, byte_length, claimed_type, reason, line"
 
@@ -167,6 +168,24 @@ def test_an_old_line_has_its_names_in_the_one_form(spool, staging, pool, by_pyth
     staging.load()
     assert staging.query("select pool_type from raw.pool_created") == [("caf\u00e9",)] * 2
     assert by_python == [decomposed]
+
+
+def test_no_name_of_any_event_keeps_another_form(tmp_path):
+    """DuckDB must doubt each of them, or it would store what Python spells otherwise."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    said: dict[str, Any] = {**dict.fromkeys(NAMES, composed), "candidates": {composed: 1.0}}
+    lines = b"".join(
+        cls(**{**REQUIRED[cls], **{name: said[name] for name in said if name in cls.model_fields}})
+        .to_line()
+        .replace(composed.encode(), decomposed.encode())
+        + b"\n"
+        for cls in EVENT_TYPES.values()
+    )
+    assert decomposed in lines.decode()
+    in_bulk = loaded(tmp_path / "bulk", {"a.jsonl": lines}, only_python=False)
+    assert not in_bulk["quarantine"]
+    assert decomposed not in str(in_bulk)
+    assert loaded(tmp_path / "python", {"a.jsonl": lines}, only_python=True) == in_bulk
 
 
 def test_duckdb_knows_each_name_that_python_would_spell_otherwise(tmp_path):
