@@ -38,15 +38,15 @@
     All tasks with their newest and oldest load. A plain one has one event of each type at most, and
     no numbered attempt.
 -#}
-{% macro all_task_spans(upstream) %}
-        select
-            task_id,
-            max(load_id) as load_id,
-            min(load_id) as first_load_id,
-            count(*) = bit_count(bit_or(cast(power(2, source_rank) as integer)))
-            and count(attempt) = 0 as is_plain
-        from {{ upstream }}
-        group by task_id
+{% macro all_task_spans(upstream) -%}
+    select
+        task_id,
+        max(load_id) as load_id,
+        min(load_id) as first_load_id,
+        count(*) = bit_count(bit_or(cast(power(2, source_rank) as integer)))
+        and count(attempt) = 0 as is_plain
+    from {{ upstream }}
+    group by task_id
 {%- endmacro %}
 
 {% macro default__begin_full_build(upstream) %}{% endmacro %}
@@ -64,7 +64,7 @@
 
 {% macro duckdb__begin_full_build(upstream) %}
     {%- do run_query(
-        'create or replace temp table full_build_spans as' ~ all_task_spans(upstream)
+        'create or replace temp table full_build_spans as ' ~ all_task_spans(upstream)
     ) -%}
     {{- enter_part(full_build_parts()[0]) -}}
 {% endmacro %}

@@ -100,13 +100,30 @@ events as (
 
 ),
 
+{% if is_incremental() -%}
+task_spans as (
+
+    {{ all_task_spans('events') }}
+
+),
+
+{% endif -%}
+-- What puts the events of a task in order; what they say comes back at the end.
 -- Of whole executions that say one beginning only the latest captured counts, its nulls included.
 told as (
 
     select
-        *,
-        max(load_id) over (partition by task_id) as task_load_id,
-        min(load_id) over (partition by task_id) as first_load_id,
+        task_id,
+        event_type,
+        source_rank,
+        attempt,
+        decision_id,
+        occurred_at,
+        captured_at,
+        event_id,
+        event_hash,
+        routed_at,
+        success,
         -- A run that was numbered once has its number wherever its beginning is said.
         coalesce(
             attempt,
@@ -116,6 +133,11 @@ told as (
             end
         ) as given_attempt
     from events
+    where
+        task_id in (
+            select task_id from task_spans
+            where not is_plain
+        )
     qualify
         routed_at is null
         or row_number() over (
@@ -288,7 +310,12 @@ numbered as (
 ranked as (
 
     select
-        *,
+        task_id,
+        event_type,
+        event_id,
+        event_hash,
+        attempt_number,
+        is_ambiguous,
         row_number() over (
             partition by task_id, attempt_number order by source_rank, place
         ) as precedence
@@ -299,6 +326,56 @@ ranked as (
             partition by task_id, attempt_number, event_type
             order by captured_at desc, occurred_at desc, event_id desc, event_hash desc
         ) = 1
+
+),
+
+turns as (
+
+    select
+        task_id,
+        event_type,
+        event_id,
+        event_hash,
+        attempt_number,
+        precedence,
+        is_ambiguous
+    from ranked
+    {% if is_incremental() %}
+    union all
+    select
+        task_id,
+        event_type,
+        event_id,
+        event_hash,
+        1 as attempt_number,
+        source_rank as precedence,
+        false as is_ambiguous
+    from events
+    where
+        task_id in (
+            select task_id from task_spans
+            where is_plain
+        )
+    {% endif %}
+
+),
+
+folded as (
+
+    select
+        events.*,
+        turns.attempt_number,
+        turns.precedence,
+        turns.is_ambiguous,
+        task_spans.load_id as task_load_id,
+        task_spans.first_load_id
+    from events
+    inner join turns
+        on events.task_id = turns.task_id
+        and events.event_type = turns.event_type
+        and events.event_id = turns.event_id
+        and events.event_hash = turns.event_hash
+    inner join task_spans on events.task_id = task_spans.task_id
 
 ),
 
@@ -326,7 +403,7 @@ final as (
         ) %}
         {%- endfor %}
         {{ merged_objects(said) }} as metadata
-    from ranked
+    from folded
     group by task_id, attempt_number
     {% if not is_incremental() %}
     union all
