@@ -207,7 +207,11 @@ def build_history(
     home = Home(root)
     if not home.staging.exists():
         write_history(home, executions=executions, texts=texts, until=until)
-    arguments = ["run", "--vars", f"{{as_of: '{until}', indexes: {str(indexes).lower()}}}"]
+    arguments = [
+        "run",
+        "--vars",
+        f"{{as_of: '{until}', publish_past: true, indexes: {str(indexes).lower()}}}",
+    ]
     with home.locked():
         Refresher(root).invoke(arguments)
     return current(home)

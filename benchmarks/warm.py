@@ -59,7 +59,10 @@ class Warm:
         from orb_learning import dbt_plugin
 
         self.refresher = Refresher(root)
-        self.variables = f"{{as_of: '{AS_OF:%Y-%m-%dT%H:%M:%S}', indexes: {str(indexes).lower()}}}"
+        self.variables = (
+            f"{{as_of: '{AS_OF:%Y-%m-%dT%H:%M:%S}', publish_past: true,"
+            f" indexes: {str(indexes).lower()}}}"
+        )
         self.turn = Turn()
         self.selection = WHOLE
         dbt_plugin.take_in = self._noted(dbt_plugin.take_in, "load")

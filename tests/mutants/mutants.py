@@ -405,6 +405,20 @@ MUTANTS = (
         (*DBT_TESTS, "-k", "not_a_whole_run"),
     ),
     Mutant(
+        "a day before the publication's replaces it",
+        PLUGIN,
+        'if not reason and outcome["keeps_later"]:',
+        "if not reason and not outcome:",
+        ("tests/python/models/test_as_of.py", "-k", "earlier_day"),
+    ),
+    Mutant(
+        "what a run did not build is published",
+        PLUGIN,
+        '                tables=outcome["tables"],\n',
+        "",
+        ("tests/python/models/test_as_of.py", "-k", "did_not_build"),
+    ),
+    Mutant(
         "a copy becomes current without being counted",
         PUBLICATION,
         "        _verify(making / DATABASE, rows)\n",

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orb_learning import publication
 from orb_learning.errors import HomeError, NotPublishedError, RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication, _publish, _swap, current
@@ -309,6 +310,26 @@ def test_what_a_publisher_left_when_it_died_is_removed_and_nothing_else(home, wa
 
     assert set(published(home)) == {*made[-KEPT:], *foreign, "notes.txt"}
     assert [file.name for file in home.root.glob(".*")] == [".learning.db-notes"]
+
+
+def test_only_the_tables_that_are_named_are_published(home, warehouse):
+    def publish_only(*names: str) -> None:
+        publication.publish(warehouse, home, schema="main", as_of=AS_OF, tables=names)
+        found = read(home.learning_db, "select table_name from duckdb_tables()")
+        assert {name for (name,) in found} == set(current(home).rows) == set(names)
+
+    fill(warehouse, 1)
+    warehouse.execute("create index of_second on second (n)")
+    publish_only("first", "second")
+    fill(warehouse, 2)
+    publish_only("first")
+    fill(warehouse, 3)
+    publish_only("first")
+    assert read(home.learning_db, "select distinct run from first") == [(3,)]
+    before = current(home)
+    with pytest.raises(RefreshError, match=r"cannot copy the warehouse: .*third.* does not exist"):
+        publish_only("first", "third")
+    assert current(home) == before
 
 
 def test_a_short_copy_is_not_published(home, warehouse, monkeypatch):
