@@ -13,7 +13,6 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from orb_learning.cli._options import AsOf
 from orb_learning.cli._show import cell, iso, print_report, print_table
 from orb_learning.home import Home
 from orb_learning.serving import MARTS
@@ -38,7 +37,14 @@ class ReportFormat(StrEnum):
 @app.command()
 def report(
     context: typer.Context,
-    as_of: AsOf = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Insist on marts that end on this day, like 2026-06-15 (UTC).",
+            show_default="the day that is published",
+        ),
+    ] = None,
     mart: Annotated[list[MartName] | None, typer.Option(help="Only this mart; repeatable.")] = None,
     limit: Annotated[
         int | None,

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from orb_learning.cli._options import AsOf
 from orb_learning.cli._show import err, out, progress
 from orb_learning.home import Home
 
@@ -36,7 +35,14 @@ def load(context: typer.Context) -> None:
 @app.command()
 def refresh(
     context: typer.Context,
-    as_of: AsOf = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="The day all windows end, like 2026-06-15 (UTC), tomorrow at the latest.",
+            show_default="today",
+        ),
+    ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Build every table from scratch.")
     ] = False,
