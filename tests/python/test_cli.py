@@ -58,6 +58,8 @@ def run(monkeypatch, capsys, home) -> Callable[..., Ended]:
         options = [] if at == "" else ["--home", str(at or home.root)]
         command = ["orb-learning", *options, *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
+        # As under the script of that name; `python -m pytest` would be the program of the help.
+        monkeypatch.setattr(sys.modules["__main__"], "__package__", "")
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main()
