@@ -76,7 +76,7 @@ long: setup  ## the property tests on many more histories and payloads
 $(VENV)-next/.ready: Makefile
 	$(PYTHON) -m venv $(VENV)-next
 	$(VENV)-next/bin/pip install --quiet --disable-pip-version-check \
-		duckdb==2.0.0 dbt-core==1.11.16 dbt-duckdb==1.11.1 pytest hypothesis
+		duckdb==2.0.0 dbt-core==1.11.16 dbt-duckdb==1.11.1 pytest pytest-timeout hypothesis
 	touch $@
 
 canaries: $(VENV)-next/.ready  ## what DuckDB 2.0 and dbt do; `make test` tries the tested versions

@@ -1,4 +1,4 @@
-"""What the tests of all folders share: how many random examples they try."""
+"""What the tests of all folders share: how many random examples they try, and for how long."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ settings.register_profile("orb_learning", parent=settings(), deadline=None)
 settings.register_profile("long", settings.get_profile("orb_learning"), max_examples=300)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-timeout asks how long
 def pytest_configure(config: pytest.Config) -> None:
+    is_long = config.getoption("--long") or config.getoption("--lives")
     settings.load_profile("long" if config.getoption("--long") else "orb_learning")
+    if is_long and config.getoption("--timeout") is None:
+        config.option.timeout = 0  # hours, where that many were asked for
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
