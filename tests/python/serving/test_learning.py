@@ -7,7 +7,7 @@ import gc
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -169,13 +169,6 @@ def test_what_an_older_release_did_not_publish_is_null(refreshed, monkeypatch):
     monkeypatch.setattr(_learning, "Execution", LaterExecution)
     found = ask(refreshed, lambda db: db.get_execution(TASK))
     assert (found.task_id, found.colour) == (TASK, None)
-
-
-def test_days_back_counts_from_the_publications_as_of(refreshed):
-    today = ask(refreshed, lambda db: db.get_tier_performance(days_back=0))
-    as_of = ask(refreshed, lambda db: db.initialize()).as_of
-    assert {row.date for row in today} <= {date.fromisoformat(as_of[:10])}
-    assert ask(refreshed, lambda db: db.get_quality_trend(days_back=100_000)) != []
 
 
 @pytest.mark.parametrize("repo", ["nowhere", "", "' or 1=1 --", "acme/%", "\0", "x" * 100_000])
