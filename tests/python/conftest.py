@@ -143,6 +143,38 @@ def events_in(lines_in: Callable[[Path], list[bytes]]) -> Callable[[Path], list[
     return lambda spool: [parse_line(line) for line in lines_in(spool)]
 
 
+Steps = list[tuple[str, Path]]
+
+
+@pytest.fixture
+def disk_steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """Return what is forced to the disk and what gets another file's name, in that order.
+
+    A step is `sync`, `rename` or `replace`, and the path as it was before.
+    """
+    steps: Steps = []
+    fsync = os.fsync
+
+    def synced(fd: int) -> None:
+        steps.append(("sync", Path(f"/proc/self/fd/{fd}").readlink()))
+        fsync(fd)
+
+    def watch(name: str) -> None:
+        original = getattr(Path, name)
+
+        def renamed(self: Path, target: Path) -> Path:
+            steps.append((name, self))
+            moved: Path = original(self, target)
+            return moved
+
+        monkeypatch.setattr(Path, name, renamed)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    watch("rename")
+    watch("replace")
+    return steps
+
+
 class Children:
     """Forked processes, each with a coverage of its own, none of which outlives its test."""
 

@@ -224,27 +224,16 @@ def test_a_reader_that_opens_all_the_time_never_fails_and_never_sees_a_mixture(h
         os.close(fd)
 
 
-def test_a_publication_is_on_disk_before_it_gets_its_name(home, warehouse, monkeypatch):
-    steps = []
-    fsync, rename = os.fsync, Path.rename
-
-    def synced(fd: int) -> None:
-        steps.append(("sync", Path(f"/proc/self/fd/{fd}").readlink()))
-        fsync(fd)
-
-    def renamed(self: Path, target: Path) -> Path:
-        steps.append(("rename", self))
-        return rename(self, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "rename", renamed)
+def test_a_publication_is_on_disk_before_it_gets_its_name(home, warehouse, disk_steps):
     made = publish_run(warehouse, home, 1)
 
     making = home.published / f".{made.id}"
-    named = steps.index(("rename", making))
+    named = disk_steps.index(("rename", making))
     for path in (making / "learning.db", making / "manifest.json", making):
-        assert ("sync", path) in steps[:named], path
-    assert ("sync", home.published) in steps[named:]
+        assert ("sync", path) in disk_steps[:named], path
+    current = disk_steps.index(("replace", home.published / ".current-new"))
+    assert ("sync", home.published) in disk_steps[named:current], "before a link leads to it"
+    assert disk_steps[current + 1 :] == [("sync", home.published), ("sync", home.root)]
 
 
 def test_the_link_leads_to_a_database_after_every_step(home, warehouse, monkeypatch):

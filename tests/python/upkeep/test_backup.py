@@ -77,6 +77,35 @@ def test_a_restore_takes_the_write_ahead_log_away_too(home, saved, staging):
     assert staging.load().lines == 0
 
 
+def test_a_backup_is_on_disk_before_it_gets_its_name(home, spool, pool, disk_steps):
+    spool.write("a.jsonl", pool(1))
+    take_in(home)
+    disk_steps.clear()
+    made = backup(home)
+    closed, named, folder = disk_steps[-3:]
+    assert (closed, folder) == (("sync", named[1]), ("sync", home.backups))
+    assert (named[0], named[1].name) == ("replace", made.path.name)
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_restored_file_is_on_disk_before_it_takes_the_others_place(
+    home, saved, disk_steps, monkeypatch, can_link
+):
+    def refuse(*_: object) -> None:
+        raise OSError(1, "not on this file system")
+
+    if not can_link:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    disk_steps.clear()
+    restore(home)
+    (placed,) = [step for step in disk_steps if step[0] == "replace" and ".staging" in step[1].name]
+    before, after = (disk_steps[: disk_steps.index(placed)], disk_steps[-1])
+    assert ("sync", placed[1]) in before
+    assert after == ("sync", home.root)
+    (replaced,) = home.backups.glob("replaced-*.duckdb")
+    assert (("sync", replaced) in before) is not can_link, "a link is of a file that was"
+
+
 def test_a_restore_into_an_empty_home(home, saved, tmp_path):
     other = type(home)(tmp_path / "other")
     restore(other, saved.path)

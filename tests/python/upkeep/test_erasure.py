@@ -143,6 +143,24 @@ def test_what_arrives_early_with_or_after_the_tombstone_is_gone(
     assert home.staging.stat().st_ino == before, "nothing is left to be done"
 
 
+def test_what_is_blanked_is_on_disk_before_staging_says_so(home, spool, staging, disk_steps):
+    """Else a power cut brings back words that nothing would look for any more."""
+    spool.write("a.jsonl", *events(GONE, SECRET))
+    spool.write("b.jsonl", *events(KEPT, "other words"))
+    spool.write("c.jsonl", b"no json, but it names " + str(GONE).encode())
+    staging.load()
+    disk_steps.clear()
+    request_erasure(home, tasks=[str(GONE)])
+    staging.load()
+
+    fresh = home.root / ".staging.duckdb-new"
+    replaced = disk_steps.index(("replace", fresh))
+    for path in (home.spool / "a.jsonl", home.spool / "c.jsonl", fresh):
+        assert ("sync", path) in disk_steps[:replaced], path
+    assert ("sync", home.spool / "b.jsonl") not in disk_steps, "nothing of it was blanked"
+    assert ("sync", home.root) in disk_steps[replaced:]
+
+
 def test_a_user_goes_with_all_they_said(home, spool, staging):
     mine, others = events(KEPT, "words")[2], events(GONE, "words")
     said = RoutingOutcome(task_id=KEPT, success=True, metadata={"user_id": "maria", "n": 1})
