@@ -259,6 +259,19 @@ def test_a_bad_line_that_is_read_again_elsewhere_is_quarantined_again(spool, sta
     ]
 
 
+def test_bad_lines_of_two_loads_of_one_segment_add_up(spool, staging, pool, hold):
+    hold(spool.write("a.jsonl", pool(1), b"bad", pool(1), pool(1)))
+    assert staging.load() == LoadReport(1, 4, 1, 2, 1)
+    spool.write("a.jsonl", b"worse", pool(2), b"bad", pool(1), b"{}")
+    assert staging.load() == LoadReport(2, 5, 1, 1, 3)
+
+    assert staging.segments() == {"a.jsonl": (9, 2, 3, 4, False)}
+    assert staging.query(
+        "select load_id, lines, loaded, duplicates, quarantined from ledger.loads order by 1"
+    ) == [(1, 4, 1, 2, 1), (2, 5, 1, 1, 3)]
+    assert staging.query("select first_load_id, last_load_id from ledger.segments") == [(1, 2)]
+
+
 def test_a_torn_last_line_is_quarantined_once_its_writer_is_gone(spool, staging, pool, hold):
     file = spool.write("a.jsonl", pool(1))
     hold(file)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from orb_learning.spool import MAX_READ_BYTES, open_segment, segment_names
-from orb_learning.staging import LoadReport
+from orb_learning.staging import LoadReport, _loader
 
 NO_SEGMENTS = [
     ".hidden.jsonl",
@@ -92,6 +92,13 @@ def test_a_file_larger_than_any_segment_is_ignored_with_a_warning(spool, staging
     assert staging.load() == LoadReport(1, 1, 1)
 
     assert "ignored b.jsonl in the spool: 1073741825 bytes are more than" in caplog.messages[0]
+
+
+@pytest.mark.parametrize(("more", "lines"), [(0, 1), (1, 0)])
+def test_a_file_as_large_as_may_be_is_read(spool, staging, pool, monkeypatch, more, lines):
+    size = spool.write("a.jsonl", pool(1)).stat().st_size
+    monkeypatch.setattr(_loader, "MAX_READ_BYTES", size - more)
+    assert staging.load().lines == lines
 
 
 def test_a_spool_that_is_not_there_has_no_segments(spool):

@@ -322,6 +322,24 @@ def test_a_long_backlog_becomes_several_loads(home, spool, staging, pool, monkey
     assert staging.load() == LoadReport(load_id=3)
 
 
+@pytest.mark.parametrize(("less", "taken"), [(0, [2, 2]), (-1, [4]), (1, [2, 2])])
+def test_a_load_ends_where_it_has_just_as_many_bytes_as_it_may(
+    home, spool, pool, monkeypatch, less, taken
+):
+    first = spool.write("a.jsonl", pool(1), pool(2))
+    spool.write("b.jsonl", pool(3), pool(4))
+    monkeypatch.setattr(_loader, "MAX_LOAD_BYTES", first.stat().st_size - less)
+    progress = []
+    load(home, on_progress=progress.append)
+    assert progress == taken
+
+
+def test_counts_of_several_loads_add_up_and_the_id_is_the_last(home, spool, pool, monkeypatch):
+    monkeypatch.setattr(_loader, "MAX_LOAD_LINES", 3)
+    spool.write("a.jsonl", pool(1), pool(1), b"bad", pool(2), pool(1), b"worse", pool(3))
+    assert load(home) == LoadReport(3, 7, 3, 2, 2)
+
+
 def test_many_rows_go_to_duckdb_in_pieces(spool, staging, pool, monkeypatch):
     monkeypatch.setattr(_commit, "_CHUNK_ROWS", 3)
     spool.write("a.jsonl", *(pool(number).to_line() + b" " for number in range(10)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from uuid import UUID, uuid4
 
+import duckdb
 import pytest
 
 from orb_learning import Telemetry
@@ -58,6 +59,19 @@ def test_what_is_in_quarantine_is_listed_newest_first(home, spool, staging):
     assert list_quarantine(home, only=uuid4()) == []
 
 
+def test_of_one_load_quarantine_is_listed_by_segment_and_place(home, spool, staging, pool):
+    spool.write("b.jsonl", b"bad 3", b"bad 4")
+    spool.write("a.jsonl", pool(1), b"bad 1", b"bad 2")
+    staging.load()
+    with duckdb.connect(str(home.staging)) as connection:  # rows may lie in any order
+        connection.execute("create temp table held as from ledger.quarantine order by line desc")
+        connection.execute("delete from ledger.quarantine")
+        connection.execute("insert into ledger.quarantine from held")
+
+    listed = [row.line for row in list_quarantine(home)]
+    assert listed == [b"bad 1", b"bad 2", b"bad 3", b"bad 4"]
+
+
 def test_replay_makes_it_as_if_the_lines_had_never_been_bad(home, spool, staging, pool, forgetful):
     spool.write("a.jsonl", *(pool(number) for number in range(10)), b"bad for ever")
     assert staging.load() == LoadReport(1, 11, 5, 0, 6)
@@ -77,6 +91,24 @@ def test_replay_makes_it_as_if_the_lines_had_never_been_bad(home, spool, staging
         (6, 5, 1),
         (5, 5, 0),
     ]
+
+
+def test_a_replay_adds_to_what_its_segments_had(home, spool, staging, pool, forgetful):
+    spool.write("a.jsonl", pool(0), pool(1), pool(0), pool(3))
+    staging.load()
+    spool.write("b.jsonl", pool(2), pool(1), b"bad for ever")
+    staging.load()
+    assert staging.segments() == {"a.jsonl": (4, 1, 1, 2, True), "b.jsonl": (3, 1, 0, 2, True)}
+    forgetful()
+
+    report = replay_quarantine(home)
+
+    assert (report.load_id, report.loaded, report.duplicates) == (3, 2, 1)
+    assert staging.segments() == {"a.jsonl": (4, 2, 2, 0, True), "b.jsonl": (3, 2, 0, 1, True)}
+    assert staging.query(
+        "select load_id, lines, loaded, duplicates, quarantined from ledger.loads order by 1"
+    ) == [(1, 2, 1, 1, 0), (2, 2, 1, 0, 1), (3, 3, 2, 1, 0)]
+    assert staging.query("select distinct last_load_id from ledger.segments") == [(3,)]
 
 
 def test_replaying_twice_or_what_arrived_otherwise_doubles_nothing(

@@ -109,6 +109,62 @@ def test_a_pool_goes_with_its_closing_and_an_open_one_stays(home, spool, staging
     assert staging.query("select pool_id from raw.pool_created order by 1") == [("new",), ("open",)]
 
 
+@pytest.mark.parametrize(("days", "left"), [(90, 3), (91, 0)])
+def test_a_pool_stays_as_many_days_after_its_last_closing_as_events_do(
+    home, spool, staging, days, left
+):
+    spool.write(
+        "a.jsonl",
+        PoolCreated(pool_id="a", occurred_at=days_ago(300)),
+        PoolClosed(pool_id="a", occurred_at=days_ago(200)),
+        PoolClosed(pool_id="a", occurred_at=days_ago(days, hour=0)),
+    )
+    prune(home, today=TODAY, is_sure=True)
+    assert staging.query(
+        "select (select count(*) from raw.pool_created) + (select count(*) from raw.pool_closed)"
+    ) == [(left,)]
+
+
+def test_each_retention_is_counted_in_days_of_its_own(home, spool, staging):
+    """Raw events 365 days, executions 30, segments 2; and what is just so old stays."""
+    for number, days in enumerate((365, 366)):
+        spool.write("a.jsonl", decided(number, days_ago(days)))
+    for days in (2, 3):
+        path = spool.write(f"{days}.jsonl", decided(days, days_ago(1)))
+        os.utime(path, (days_ago(days, hour=0).timestamp(),) * 2)
+    report = prune(home, raw_days=365, derived_days=30, segment_days=2, today=TODAY, is_sure=True)
+    assert (report.rows, report.executions_from) == (
+        {"routing_decision": 1},
+        date(2026, 5, 16),
+    )
+    assert staging.query("select min(occurred_at) from raw.routing_decision") == [
+        (days_ago(365).replace(tzinfo=None),)
+    ]
+    assert report.segments == 1
+    assert sorted(path.name for path in home.spool.iterdir()) == ["2.jsonl", "a.jsonl"]
+
+
+def test_by_default_raw_events_and_executions_stay_90_days_and_segments_7(home, spool):
+    for days in (7, 8):
+        path = spool.write(f"{days}.jsonl", decided(days, days_ago(1)))
+        os.utime(path, (days_ago(days, hour=23).timestamp(),) * 2)
+    report = prune(home, today=TODAY, is_sure=True)
+    assert report.executions_from == TODAY - timedelta(days=90)
+    assert report.segments == 1
+    assert [path.name for path in home.spool.iterdir()] == ["7.jsonl"]
+
+
+@pytest.mark.parametrize(("old", "is_rewritten"), [(1, False), (2, True)])
+def test_staging_is_written_anew_where_more_than_a_fifth_of_its_rows_went(
+    home, spool, old, is_rewritten
+):
+    spool.write("a.jsonl", *(decided(n, days_ago(200 if n < old else 1)) for n in range(5)))
+    take_in(home)
+    before = home.staging.stat().st_ino
+    assert prune(home, today=TODAY, is_sure=True).rows == {"routing_decision": old}
+    assert (home.staging.stat().st_ino != before) is is_rewritten
+
+
 def test_only_loaded_segments_that_are_old_are_deleted(home, spool, staging, pool, hold):
     old = (days_ago(30)).timestamp()
     for name in ("done.jsonl", "held.jsonl", "young.jsonl"):
@@ -175,6 +231,10 @@ def test_a_failure_takes_back_what_was_removed(home, spool, staging, monkeypatch
     assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
 
 
+def test_days_may_be_a_thousand_years(home):
+    prune(home, raw_days=365_000, derived_days=365_000, segment_days=365_000)
+
+
 @pytest.mark.parametrize("name", ["raw_days", "derived_days", "segment_days"])
 @pytest.mark.parametrize("days", [-1, 365_001, 10**20])
 def test_days_are_at_most_a_thousand_years(home, name, days):
@@ -183,7 +243,7 @@ def test_days_are_at_most_a_thousand_years(home, name, days):
     assert not home.staging.exists()
 
 
-@pytest.mark.parametrize(("days", "left"), [(80, [UUID(int=1)]), (100, [])])
+@pytest.mark.parametrize(("days", "left"), [(90, [UUID(int=1)]), (91, [])])
 def test_a_task_of_which_a_line_may_yet_be_replayed_stays_whole(home, spool, staging, days, left):
     spool.write("a.jsonl", decided(1, days_ago(100)), decided(2, days_ago(100)))
     outcome = {"event_type": "routing_outcome", "task_id": str(UUID(int=1)), "user_id": "maria"}
@@ -260,6 +320,25 @@ def test_an_event_dated_after_its_own_load_is_no_witness(home, spool):
     assert "the newest event of no day" in refusal(home, today=TODAY)
 
 
+def test_an_event_of_the_moment_of_its_load_is_one(home, spool):
+    history(home, spool, 40)
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update raw.routing_decision set occurred_at = ?", [days_ago(40)])
+    assert "the newest event of 2026-05-06" in refusal(home, today=TODAY)
+
+
+def test_an_event_as_old_as_the_longest_pause_is_a_witness(home, spool):
+    """The newest load is older, as one that a clock set back has dated."""
+    for days, is_believed in ((31, True), (32, False)):
+        history(home, spool, 1, 60)
+        with duckdb.connect(str(home.staging)) as connection:
+            connection.execute("update raw.routing_decision set occurred_at = ?", [days_ago(days)])
+        if is_believed:
+            prune(home, today=TODAY)
+        else:
+            assert "the newest event of 2026-05-14" in refusal(home, today=TODAY)
+
+
 def test_a_load_that_a_clock_set_back_dated_does_not_hide_newer_events(home, spool):
     history(home, spool, 1, 60)
     with duckdb.connect(str(home.staging)) as connection:
@@ -322,6 +401,18 @@ def test_a_floor_that_the_ledger_has_reached_waits_for_a_load_under_the_right_cl
     take_in(home)
     assert floor(staging) is None
     assert not home.warehouse.exists()
+
+
+def test_a_floor_of_the_day_of_the_newest_load_is_not_yet_to_come(home, spool, staging):
+    history(home, spool, -100_000)
+    newest = TODAY + timedelta(days=100_000)
+    for days, left in ((0, newest), (-1, newest)):
+        with duckdb.connect(str(home.staging)) as connection:
+            connection.execute(
+                "insert into ledger.retention values (now(), ?)", [newest - timedelta(days=days)]
+            )
+        take_in(home)
+        assert floor(staging) == left
 
 
 def test_the_floor_can_be_lowered_and_only_lowered(home, spool, staging):
