@@ -152,6 +152,20 @@ def test_metadata_of_all_sources_is_merged():
     assert values == {"metadata": {"a": 1, "b": 1, "c": 3}}
 
 
+@pytest.mark.parametrize(
+    "sources",
+    [
+        [{"a": 1}, {"metadata": {"a": 2}}],
+        [{"metadata": {"a": 1}}, {"a": 2}],
+        [{"metadata": {"a": 1}}, {"metadata": {"a": 2}}],
+        [{"a": 1, "metadata": {"a": 2}}],
+        [{"metadata": {"a": 1}, "a": 2}],
+    ],
+)
+def test_of_a_key_beside_the_metadata_and_in_it_the_one_said_first_is_kept(sources):
+    assert to_values(RoutingOutcome, sources) == {"metadata": {"a": 1}}
+
+
 @pytest.mark.parametrize("rest", [{}, {"colour": "red"}])
 def test_metadata_that_is_no_mapping_is_kept_in_one_of_an_outcome_and_refused_elsewhere(rest):
     told = [{"metadata": ["a"], **rest}]

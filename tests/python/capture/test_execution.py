@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import gc
 import inspect
+import os
 import threading
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -237,10 +239,19 @@ def test_a_system_that_does_not_tell_what_is_held_tells_its_high_water_mark(
     assert pairs()[0][1].peak_memory_mb > 1
 
 
-def test_macos_tells_its_high_water_mark_in_bytes(monkeypatch):
-    in_kibibytes = _execution._peak_mb()
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert _execution._peak_mb() == pytest.approx(in_kibibytes / 1024, rel=0.5)
+@pytest.mark.parametrize(("platform", "told"), [("linux", 3 * 2**9), ("darwin", 3 * 2**19)])
+def test_the_high_water_mark_is_mebibytes_of_what_the_system_counts(monkeypatch, platform, told):
+    usage = SimpleNamespace(ru_maxrss=told)
+    monkeypatch.setattr(_execution.resource, "getrusage", lambda _: usage)
+    monkeypatch.setattr("sys.platform", platform)
+    assert _execution._peak_mb() == 1.5
+
+
+def test_what_is_held_is_mebibytes_of_the_second_number_which_counts_pages(monkeypatch, tmp_path):
+    told = tmp_path / "statm"
+    told.write_bytes(b"9000 %d 10 1 0 2 0\n" % (3 * 2**19 // os.sysconf("SC_PAGE_SIZE")))
+    monkeypatch.setattr(_execution, "_STATM", told)
+    assert _execution._held_mb() == 1.5
 
 
 # Which task it is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,22 +39,34 @@ class Press:
         )
         self._warehouse.execute("create table staging.ledger.erasures (load_id bigint)")
 
-    def publish(self, descriptions: Sequence[str], *, repo: str = "acme/api") -> None:
-        """Publish one execution a description, each a day older than the one before it."""
+    def publish(
+        self,
+        descriptions: Sequence[str],
+        *,
+        repo: str = "acme/api",
+        each: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Publish one execution a description, each a day older than the one before it.
+
+        `each` has values of a field that differ, one for each execution.
+        """
         rows = [
             ExecutionRecord(
-                task_id=UUID(int=number),
-                timestamp=NOW - timedelta(days=number),
-                task_type="bug_fix",
-                task_description=description,
-                repo=repo,
-                model_tier="large",
-                pool_type="swarm",
-                routing_confidence=0.5,
-                success=True,
-                duration_seconds=1.0,
-                cost_estimate=1.0,
-                actual_cost=1.0,
+                **{
+                    "task_id": UUID(int=number),
+                    "timestamp": NOW - timedelta(days=number),
+                    "task_type": "bug_fix",
+                    "task_description": description,
+                    "repo": repo,
+                    "model_tier": "large",
+                    "pool_type": "swarm",
+                    "routing_confidence": 0.5,
+                    "success": True,
+                    "duration_seconds": 1.0,
+                    "cost_estimate": 1.0,
+                    "actual_cost": 1.0,
+                    **{field: values[number] for field, values in (each or {}).items()},
+                }
             )
             for number, description in enumerate(descriptions)
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from datetime import UTC, datetime
 
 import duckdb
 import numpy as np
@@ -95,6 +96,35 @@ def test_a_run_stops_at_its_limit_and_the_next_goes_on(press, model):
     for limit in (-1, 2**70, 1.5, float("nan"), "5", None):
         with pytest.raises(PermanentError, match="embedding_batch_limit"):
             embed(press.home, model=model, embedding_batch_limit=limit)
+
+
+def test_a_limit_takes_the_texts_that_were_used_last_and_of_equals_the_first_by_hash(press, model):
+    """A text counts with its newest use, and the texts are embedded in that order."""
+    old, new = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2))
+    press.publish(["again", "once", "old", "again"], each={"timestamp": [old, new, old, new]})
+    by_hash = press.read(
+        "select task_description from executions where timestamp = '2026-02-01'"
+        " order by content_hash"
+    )
+    report = embed(press.home, model=model, embedding_batch_limit=1)
+    assert (report.embedded, report.remaining) == (1, 2)
+    embed(press.home, model=model, embedding_batch_limit=2)
+    described = [text.split(" | ")[1].removeprefix("task: ") for text in model.texts]
+    assert described == [text for (text,) in by_hash] + ["old"]
+
+
+@pytest.mark.parametrize(
+    ("repos", "common"),
+    [(["b", "b", "a"], "b"), (["b", "a", "a"], "a"), (["b", "a", "b", "a", "0"], "a")],
+)
+def test_the_commonest_repository_is_that_of_most_executions_then_the_first_by_name(
+    press, model, repos, common
+):
+    texts = [f"text {number}" for number in range(len(repos))]
+    press.publish(texts, each={"repo": repos})
+    embed(press.home, model=model)
+    press.publish(texts, each={"repo": repos})
+    assert current(press.home).similarity["common_repo"] == common
 
 
 def test_without_anything_to_embed_no_model_is_loaded(press, model, monkeypatch, tmp_path):

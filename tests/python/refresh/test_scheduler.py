@@ -288,7 +288,11 @@ def test_runs_go_on_until_one_changes_nothing(embedder, home, monkeypatch):
     assert len(started) == 3
 
 
-def test_a_host_that_never_stops_does_not_start_a_run_at_every_turn(embedder, home, monkeypatch):
+def test_a_host_that_never_stops_does_not_start_a_run_at_every_turn(home, monkeypatch):
+    """But at the first turn a minute after the last one, whatever the clock began with."""
+    now = 7.0
+    monkeypatch.setattr(_embedder.time, "monotonic", lambda: now)
+    embedder = Embedder(home)
     publish_marts(home)
     home.embeddings.mkdir()
     started = []
@@ -302,12 +306,11 @@ def test_a_host_that_never_stops_does_not_start_a_run_at_every_turn(embedder, ho
     monkeypatch.setattr(_embedder.subprocess, "Popen", run)
     embedder.start_if_due()
     assert ended(embedder) == 0
-    embedder.start_if_due()
-    assert len(started) == 1
-    embedder._not_before -= _embedder.EMBED_EVERY_SECONDS
-    embedder.start_if_due()
-    assert ended(embedder) == 0
-    assert len(started) == 2
+    for now, runs in ((7, 1), (66.9, 1), (67, 2), (126, 2), (500, 3), (559, 3), (560, 4)):
+        embedder.start_if_due()
+        assert ended(embedder) == 0 if embedder._child else True
+        (home.embeddings / "store.json").write_text(f"new at {now}")
+        assert len(started) == runs, now
 
 
 def test_the_command_is_the_embed_command(embedder, home, monkeypatch):
