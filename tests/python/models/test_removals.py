@@ -107,10 +107,18 @@ def test_what_is_pruned_is_gone_and_the_rest_equals_a_full_refresh(warehouse):
     assert left == [(TASKS[0],), (TASKS[1],)]
     assert published(warehouse, "select count(*) from feedback") == [(2,)]
 
-    warehouse.write([*history(4, 31), *history(5, 2)])  # late, and one of them too late
+    # Late, and one of them a day too late; so are decisions that nothing came of.
+    waiting = [
+        decision.model_copy(update={"task_id": UUID(int=days), "event_id": UUID(int=days)})
+        for days in (30, 31)
+        for decision in history(0, days)[:1]
+    ]
+    warehouse.write([*history(4, 31), *history(5, 30), *waiting])
     warehouse.run()
     built = warehouse.tables()
-    assert current(warehouse.home).rows["executions"] == 3
+    rows = current(warehouse.home).rows
+    assert (rows["executions"], rows["feedback"], rows["pending_executions"]) == (3, 3, 1)
+    assert published(warehouse, "select max(task_id) from executions") == [(TASKS[5],)]
     warehouse.run("--full-refresh")
     assert warehouse.tables() == built
 

@@ -246,6 +246,16 @@ def test_what_only_looks_odd_loads(loaded, name):
     assert (metadata and json.loads(metadata)) == data["metadata"]
 
 
+def test_a_line_spelled_by_a_hook_may_be_just_as_long(spool, staging):
+    event = RoutingOutcome.model_validate_json(WHOLE)
+    room = MAX_LINE_BYTES - 1 - len(event.to_line()) + len("null") - len('""')
+    for more in (0, 1):
+        text = "x" * (room + more)
+        spool.write(f"{more}.jsonl", event.model_copy(update={"solution_summary": text}))
+    assert staging.load() == LoadReport(1, 2, 1, 0, 1)
+    assert staging.reasons() == ["262145 bytes exceed the line limit of 262144"]
+
+
 def test_a_bad_line_that_is_read_again_elsewhere_is_quarantined_again(spool, staging):
     file = spool.write("a.jsonl", b"bad", b"bad")
     assert staging.load() == LoadReport(1, 2, 0, 0, 2)

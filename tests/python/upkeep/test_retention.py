@@ -406,13 +406,15 @@ def test_a_floor_that_the_ledger_has_reached_waits_for_a_load_under_the_right_cl
 def test_a_floor_of_the_day_of_the_newest_load_is_not_yet_to_come(home, spool, staging):
     history(home, spool, -100_000)
     newest = TODAY + timedelta(days=100_000)
-    for days, left in ((0, newest), (-1, newest)):
+    for later, is_kept in ((0, True), (1, False)):
         with duckdb.connect(str(home.staging)) as connection:
             connection.execute(
-                "insert into ledger.retention values (now(), ?)", [newest - timedelta(days=days)]
+                "insert into ledger.retention values (now(), ?)", [newest + timedelta(days=later)]
             )
+        home.warehouse.write_bytes(b"built")
         take_in(home)
-        assert floor(staging) == left
+        assert floor(staging) == newest
+        assert home.warehouse.exists() is is_kept
 
 
 def test_the_floor_can_be_lowered_and_only_lowered(home, spool, staging):
