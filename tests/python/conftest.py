@@ -77,13 +77,13 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
 
 
 @pytest.fixture(scope="session")
-def refresh(parsed: Refresher) -> Callable[[Path], None]:
+def refresh(parsed: Refresher) -> Callable[..., None]:
     """Return what loads, builds and publishes a home, as a scheduler does between its tests."""
 
-    def refresh(root: Path) -> None:
+    def refresh(root: Path, as_of: str | None = None) -> None:
         refresher = Refresher(root)
         refresher._manifest = parsed._manifest
-        refresher.refresh(with_tests=False)
+        refresher.refresh(as_of=as_of, with_tests=False)
 
     return refresh
 

@@ -130,7 +130,7 @@ def skip_without(code: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[..., None]) -> Path:
     """A home with a history that was captured, published and, where that can be, embedded."""
     home = tmp_path_factory.mktemp("reading") / "home"
     now = datetime.now(UTC)

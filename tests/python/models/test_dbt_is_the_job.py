@@ -10,7 +10,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import pytest
@@ -188,12 +188,10 @@ def statuses(warehouse: Warehouse, as_of: date) -> dict[str, str]:
 @pytest.fixture
 def day(warehouse: Warehouse) -> date:
     """The day of two executions; the warehouse is built as of the last day of their pool's week."""
-    now = datetime.now(UTC)
-    outcomes(warehouse.home, 2, occurred_at=now - timedelta(days=POOL_WINDOW))
-    warehouse.run(as_of=str(now.date()))
-    with duckdb.connect(str(warehouse.home.warehouse), read_only=True) as built:
-        ((day,),) = built.execute("select distinct date from executions").fetchall()
-    return cast("date", day)
+    day = date(2026, 6, 15)
+    outcomes(warehouse.home, 2, occurred_at=datetime(2026, 6, 15, 23, 59, tzinfo=UTC))
+    warehouse.run(as_of=str(day + timedelta(days=POOL_WINDOW)))
+    return day
 
 
 def test_what_a_run_built_passes_the_tests_though_no_seed_is_loaded(

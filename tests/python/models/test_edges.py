@@ -123,7 +123,8 @@ def moment(seconds: float, captured: float, serial: int) -> dict[str, Any]:
 LATER = {
     "occurred": (moment(0, 9, 9), moment(1, 0, 1)),
     "captured": (moment(0, 0, 9), moment(0, 1, 1)),
-    "id": (moment(0, 0, 10), moment(0, 0, 11)),
+    # Several, for what comes after the id, a hash, may be in the same order.
+    **{f"id {n}": (moment(0, 0, 10 + 2 * n), moment(0, 0, 11 + 2 * n)) for n in range(6)},
 }
 """Two events of which the second counts, by the first of the keys that differs."""
 

@@ -129,9 +129,10 @@ def test_time_that_is_over_while_rows_are_taken_is_said_so(asked):
     with pytest.raises(QueryTimeoutError, match=r"longer than 0\.3 s"):
         asked(slow, {"inner": 10, "rows": 10**9}, **how)
     params = {"inner": 10, "rows": 10}
-    result = asked(slow, params, **how)
+    # The first answer has to be in time, also on a busy machine.
+    result = asked(slow, params, **{**how, "timeout_seconds": 2})
     params["rows"] = 10**9
-    with pytest.raises(QueryTimeoutError, match=r"longer than 0\.3 s"):
+    with pytest.raises(QueryTimeoutError, match=r"longer than 2 s"):
         result.to_arrow()
 
 

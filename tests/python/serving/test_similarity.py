@@ -23,21 +23,27 @@ from orb_learning.publication import current
 from orb_learning.serving import LearningDatabase, _similarity
 from words import WordModel
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 HISTORY = [
     ("split the parser", "acme/api", 0),
     ("split the parser", "acme/api", 1),
+    ("split the parser", "acme/api", 1),
     ("split the tokenizer", "acme/api", 2),
     ("split the parser", "acme/web", 3),
-    ("rotate the password", "acme/web", 4),
+    ("rotate the password", "acme/web", 4.5),
     ("write the docs", "acme/web", 40),
+    ("split the parser", "acme/old", 90),
+    ("split the parser", "acme/older", 91),
 ]
+"""What was done where, how many days before noon of the publication's day; 4.5 is a midnight."""
+FOUND = 8
+"""How many of them lie within the default days."""
 
 
-def record(number: int, description: str, repo: str, days: int) -> ExecutionRecord:
+def record(number: int, description: str, repo: str, days: float) -> ExecutionRecord:
     return ExecutionRecord(
-        task_id=UUID(int=number + 1),
+        task_id=UUID(int=len(HISTORY) - number),
         timestamp=NOW - timedelta(days=days),
         task_type="refactor",
         task_description=description,
@@ -53,25 +59,25 @@ def record(number: int, description: str, repo: str, days: int) -> ExecutionReco
 
 
 @pytest.fixture(scope="module")
-def unsearched(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]) -> Home:
+def unsearched(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[..., None]) -> Home:
     """A home whose publication has no vectors."""
     root = tmp_path_factory.mktemp("similarity") / "home"
     with Telemetry(root, strict=True) as telemetry:
         for number, (description, repo, days) in enumerate(HISTORY):
             telemetry.record_execution_sync(record(number, description, repo, days))
-    refresh(root)
+    refresh(root, as_of=NOW.isoformat())
     return Home.locate(root)
 
 
 @pytest.fixture(scope="module")
 def searchable(
-    unsearched: Home, tmp_path_factory: pytest.TempPathFactory, refresh: Callable[[Path], None]
+    unsearched: Home, tmp_path_factory: pytest.TempPathFactory, refresh: Callable[..., None]
 ) -> Home:
     """A home whose publication has vectors and their index."""
     root = tmp_path_factory.mktemp("similarity") / "home"
     shutil.copytree(unsearched.root, root, symlinks=True)
     embed(root, model=WordModel())
-    refresh(root)
+    refresh(root, as_of=NOW.isoformat())
     return Home.locate(root)
 
 
@@ -102,10 +108,12 @@ def test_the_most_similar_come_first_and_the_newest_of_equals(searchable, path):
     assert [row.task_description for row in found] == [
         "split the parser",
         "split the parser",
+        "split the parser",
         "split the tokenizer",
     ]
-    assert found[0].timestamp > found[1].timestamp
-    assert found[0].similarity == found[1].similarity > found[2].similarity >= 0.6
+    assert found[0].timestamp > found[1].timestamp == found[2].timestamp
+    assert found[1].task_id < found[2].task_id
+    assert found[0].similarity == found[2].similarity > found[3].similarity >= 0.6
     assert found[0].model_dump()["model_tier"] == "large"
 
 
@@ -194,7 +202,7 @@ def test_both_ways_of_searching_agree(searchable, monkeypatch):
     assert [row.task_id for row in with_index] == [row.task_id for row in without]
     for one, other in zip(with_index, without, strict=True):
         assert one.similarity == pytest.approx(other.similarity, abs=1e-3)
-    assert len(with_index) == len(HISTORY)
+    assert len(with_index) == FOUND
 
 
 def test_repository_days_limit_and_threshold_narrow_the_search(searchable, path):
@@ -206,16 +214,40 @@ def test_repository_days_limit_and_threshold_narrow_the_search(searchable, path)
         assert len(await found(repo="acme/web")) == 3
         assert await found(repo="nowhere") == []
         assert await found(repo="' or 1=1 --") == []
-        assert len(await found(days_back=10)) == 5
+        assert len(await found(days_back=10)) == 6
+        assert len(await found(days_back=4)) == 6, "a day begins at midnight"
+        assert len(await found(days_back=3)) == 5
         assert len(await found(days_back=0)) == 1
-        assert len(await found(days_back=100_000)) == 6
+        assert len(await found(days_back=100_000)) == len(HISTORY)
+        assert len(await found(days_back=90)) == len(await found()) == FOUND
+        assert len(await found(days_back=89)) == FOUND - 1
         assert await found(limit=2) == ["split the parser"] * 2
         assert await found(limit=0) == []
-        assert len(await found(limit=1_000_000)) == 6
+        assert len(await found(limit=1_000_000)) == FOUND
         assert await found(threshold=1) == []
-        assert await found(threshold=0.8) == ["split the parser"] * 2
+        assert await found(threshold=0.8) == ["split the parser"] * 3
 
     ask(searchable, search)
+
+
+def test_what_is_just_as_similar_as_asked_for_is_found(searchable, path):
+    async def search(db: LearningDatabase) -> None:
+        rows = await db.find_similar_executions("split the parser", threshold=-1)
+        least = rows[-1].similarity
+        again = await db.find_similar_executions("split the parser", threshold=least)
+        assert again == rows
+        assert rows[0].similarity > least
+        fewer = await db.find_similar_executions("split the parser", threshold=least + 1e-9)
+        assert len(fewer) < len(rows)
+
+    ask(searchable, search)
+
+
+def test_a_question_without_a_repository_is_of_the_commonest(searchable):
+    model = WordModel()
+    ask(searchable, lambda db: db.find_similar_executions("x"), embedding_model=model)
+    ask(searchable, lambda db: db.find_similar_executions("x", "mine"), embedding_model=model)
+    assert model.texts == ["task: x | repo: acme/api", "task: x | repo: mine"]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +275,7 @@ def test_a_bad_question_gets_a_clear_error(searchable, question, fault):
 )
 def test_any_text_can_be_searched_for(searchable, path, text):
     found = ask(searchable, lambda db: db.find_similar_executions(text, threshold=-1))
-    assert len(found) == len(HISTORY)
+    assert len(found) == FOUND
 
 
 def test_vectors_of_another_model_are_not_compared(searchable):
@@ -264,7 +296,7 @@ def test_without_a_model_the_error_says_what_to_install(searchable, monkeypatch)
     async def search(db: LearningDatabase) -> None:
         with pytest.raises(EmbeddingError, match="pip install"):
             await db.find_similar_executions("x")
-        assert (await db.query("select count(*) from executions")).rows == [(6,)]
+        assert (await db.query("select count(*) from executions")).rows == [(len(HISTORY),)]
 
     ask(searchable, search, embedding_model=None)
 
@@ -278,7 +310,7 @@ def test_the_packaged_model_finds_what_is_said_in_other_words(unsearched, tmp_pa
     root = tmp_path / "home"
     shutil.copytree(unsearched.root, root, symlinks=True)
     assert embed(root).embedded == 5
-    refresh(root)
+    refresh(root, as_of=NOW.isoformat())
     assert current(Home.locate(root)).similarity["model"].startswith("sha256:")
 
     async def search(db: LearningDatabase) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from uuid import UUID, uuid4
 
 import duckdb
@@ -22,6 +23,7 @@ from orb_learning.staging import (
     load,
     replay_quarantine,
 )
+from stores import NOON
 
 
 @pytest.fixture
@@ -57,6 +59,17 @@ def test_what_is_in_quarantine_is_listed_newest_first(home, spool, staging):
     assert list_quarantine(home, limit=1) == rows[:1]
     assert list_quarantine(home, only=rows[1].quarantine_id) == rows[1:2]
     assert list_quarantine(home, only=uuid4()) == []
+
+
+def test_a_refusal_came_when_a_hook_made_it_and_a_bad_line_when_it_was_loaded(home, spool, staging):
+    refusal = InvalidEvent(claimed_type="feedback", reason="x", payload="{}", captured_at=NOON)
+    spool.write("a.jsonl", refusal, b"bad")
+    staging.load()
+    ((loaded_at,),) = staging.query("select loaded_at from ledger.loads")
+    assert [row.captured_at for row in list_quarantine(home)] == [
+        NOON,
+        loaded_at.replace(tzinfo=UTC),
+    ]
 
 
 def test_of_one_load_quarantine_is_listed_by_segment_and_place(home, spool, staging, pool):

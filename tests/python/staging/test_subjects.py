@@ -46,6 +46,12 @@ def test_an_event_is_about_its_task_and_its_user():
     assert tasks_of(said.to_line()) == {str(TASK)}
 
 
+def test_words_of_a_text_count_from_four_letters_on():
+    found = users_of(b"no json, of joe and anna, and of dan:emma", is_refused=True)
+    assert {"anna", "emma", "dan:emma"} <= found
+    assert not {"joe", "dan", "and", "of"} & found
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -11,7 +11,6 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from orb_learning import Telemetry
 from orb_learning.errors import HomeError
 from orb_learning.events import PoolClosed, PoolCreated, RoutingDecision, RoutingOutcome
 from orb_learning.home import Home
@@ -271,11 +270,14 @@ def test_executions_do_not_outlive_their_events(home):
         prune(home, derived_days=91)
 
 
-def test_today_is_the_default_day(home, spool, staging):
-    with Telemetry(home.root, strict=True) as telemetry:
-        telemetry.capture_routing_outcome_sync(task_id="a", success=True)
-    assert prune(home).rows == {}
-    assert prune(home, raw_days=0, derived_days=0).rows == {}
+def test_today_is_the_default_day(home, spool, monkeypatch):
+    history(home, spool, 0)
+    with duckdb.connect(str(home.staging)) as connection:
+        connection.execute("update raw.routing_decision set occurred_at = ?", [days_ago(0, hour=0)])
+    monkeypatch.setattr(_retention, "utc_now", lambda: days_ago(0, hour=23))
+    assert prune(home, raw_days=0, derived_days=0).executions_from == TODAY
+    monkeypatch.setattr(_retention, "utc_now", lambda: days_ago(-1, hour=0))
+    assert prune(home, raw_days=0, derived_days=0).rows == {"routing_decision": 1}
 
 
 # Whether the clock is right
