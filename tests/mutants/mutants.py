@@ -33,6 +33,11 @@ ATTEMPTS = ("tests/machine/test_attempts.py",)
 RUNS = ("tests/python/models/test_attempts.py",)
 WINDOWS = ("tests/machine/test_windows.py",)
 MACHINE = ("tests/machine/test_machine.py", "-k", "recorded_statements")
+EDGES = ("tests/python/models/test_edges.py",)
+READERS = ("tests/python/serving/test_edges.py",)
+RETENTION = ("tests/python/upkeep/test_retention.py",)
+QUARANTINE = ("tests/python/staging/test_quarantine.py",)
+EMBEDDINGS = ("tests/python/embeddings/test_embed.py",)
 
 
 @dataclass(frozen=True)
@@ -533,5 +538,188 @@ MUTANTS = (
         "if quality_scale != 1 and has_fraction and best <= 1:",
         "if False:",
         ("tests/python/test_importer.py",),
+    ),
+    # -- edges, defaults and order ----------------------------------------------------------
+    Mutant(
+        "a load takes more once it has just as many bytes as it may",
+        LOADER,
+        "batch.size >= MAX_LOAD_BYTES",
+        "batch.size > MAX_LOAD_BYTES",
+        (*STAGING_TESTS, "-k", "just_as_many"),
+    ),
+    Mutant(
+        "a segment has only the bad lines of its last load",
+        "ingest/orb_learning/staging/_ledger.py",
+        "quarantined = segments.quarantined + excluded.quarantined",
+        "quarantined = excluded.quarantined",
+        (*STAGING_TESTS, "-k", "add_up"),
+    ),
+    Mutant(
+        "quarantine of one load is listed by place alone",
+        "ingest/orb_learning/staging/_quarantine.py",
+        "order by load_id desc, segment, byte_offset",
+        "order by load_id desc, byte_offset",
+        QUARANTINE,
+    ),
+    Mutant(
+        "a replay forgets the duplicates that a segment had",
+        "ingest/orb_learning/staging/_replay.py",
+        "set loaded = loaded + ?, duplicates = duplicates + ?",
+        "set loaded = loaded + ?, duplicates = ?",
+        QUARANTINE,
+    ),
+    Mutant(
+        "a floor of the newest load's day is yet to come",
+        "ingest/orb_learning/staging/_floor.py",
+        "floor > today:",
+        "floor >= today:",
+        (*RETENTION, "-k", "not_yet_to_come"),
+    ),
+    Mutant(
+        "executions stay as long as their raw events",
+        "ingest/orb_learning/upkeep/_retention.py",
+        "day - timedelta(days=derived_days)",
+        "day - timedelta(days=raw_days)",
+        (*RETENTION, "-k", "days_of_its_own"),
+    ),
+    Mutant(
+        "a pool goes with its first closing",
+        "ingest/orb_learning/upkeep/_retention.py",
+        "having cast(max(occurred_at) as date) < date '{first_day}')",
+        "having cast(min(occurred_at) as date) < date '{first_day}')",
+        (*RETENTION, "-k", "last_closing"),
+    ),
+    Mutant(
+        "what is blanked is not forced to the disk",
+        "ingest/orb_learning/spool/_redaction.py",
+        "            os.fsync(fd)\n",
+        "            pass\n",
+        (*ERASURE_TESTS, "-k", "on_disk"),
+    ),
+    Mutant(
+        "a rewritten staging file is renamed and its directory not forced to the disk",
+        "ingest/orb_learning/staging/_file.py",
+        "    sync(home.root)\n",
+        "    pass\n",
+        (*ERASURE_TESTS, "-k", "on_disk"),
+    ),
+    Mutant(
+        "the first day that is kept goes too",
+        "macros/is_retained.sql",
+        "as date) >= (",
+        "as date) > (",
+        ("tests/python/models/test_removals.py", "-k", "pruned"),
+    ),
+    Mutant(
+        "a solution with just the least uses is no pattern",
+        "models/marts/solution_patterns.sql",
+        "having sum(usage_count) >= ",
+        "having sum(usage_count) > ",
+        EDGES,
+    ),
+    Mutant(
+        "tries just within the skew are told by their clocks",
+        "models/intermediate/int_attempts.sql",
+        ") }} <= 2 * {{ max_clock",
+        ") }} < 2 * {{ max_clock",
+        EDGES,
+    ),
+    Mutant(
+        "an outcome at the moment of its start took nobody knows how long",
+        "models/marts/executions.sql",
+        "attempts.started_at <= attempts.ended_at",
+        "attempts.started_at < attempts.ended_at",
+        EDGES,
+    ),
+    Mutant(
+        "a complexity that nobody said is none",
+        "models/marts/executions.sql",
+        "coalesce(complexity_score, 50)",
+        "coalesce(complexity_score, 0)",
+        EDGES,
+    ),
+    Mutant(
+        "of what was said twice at one moment any counts",
+        "models/marts/solutions.sql",
+        "order by occurred_at desc, captured_at desc",
+        "order by occurred_at desc, captured_at",
+        EDGES,
+    ),
+    Mutant(
+        "an earlier closing says why a pool was closed last",
+        "models/marts/pools.sql",
+        "when closed_at is not null and recency = 1 then",
+        "when closed_at is not null then",
+        EDGES,
+    ),
+    Mutant(
+        "a reader's window ends today",
+        "ingest/orb_learning/serving/_arguments.py",
+        "last = date.fromisoformat(publication.as_of[:10])",
+        "last = date.today()",
+        READERS,
+    ),
+    Mutant(
+        "a reader's window is a day short",
+        "ingest/orb_learning/serving/_learning.py",
+        "and date >= date",
+        "and date > date",
+        READERS,
+    ),
+    Mutant(
+        "a reader of pools gets as many days as one of tiers",
+        "ingest/orb_learning/serving/_learning.py",
+        "days_back: int = 7\n",
+        "days_back: int = 30\n",
+        READERS,
+    ),
+    Mutant(
+        "tiers that did the same come in any order",
+        "ingest/orb_learning/serving/_marts.py",
+        "repo, model_tier, task_type",
+        "repo, model_tier",
+        READERS,
+    ),
+    Mutant(
+        "what is just as similar as asked for is left out",
+        "ingest/orb_learning/serving/_similarity.py",
+        "cosine >= threshold",
+        "cosine > threshold",
+        ("tests/python/serving/test_similarity.py", "-k", "just_as_similar"),
+    ),
+    Mutant(
+        "a limit takes the texts that were used longest ago",
+        "ingest/orb_learning/embeddings/_store.py",
+        "order by newest desc, content_hash limit",
+        "order by newest, content_hash limit",
+        (*EMBEDDINGS, "-k", "limit_takes"),
+    ),
+    Mutant(
+        "the first repository by name is the commonest",
+        "ingest/orb_learning/embeddings/_publish.py",
+        "order by count(*) desc, repo limit 1",
+        "order by repo limit 1",
+        (*EMBEDDINGS, "-k", "commonest"),
+    ),
+    Mutant(
+        "the next embedding run waits a moment too long",
+        "ingest/orb_learning/refresh/_embedder.py",
+        "time.monotonic() < self._not_before",
+        "time.monotonic() <= self._not_before",
+        ("tests/python/refresh/test_scheduler.py", "-k", "never_stops"),
+    ),
+    Mutant(
+        "a mebibyte has a thousand kibibytes",
+        "ingest/orb_learning/capture/_execution.py",
+        "else 1024)",
+        "else 1000)",
+        ("tests/python/capture/test_execution.py", "-k", "mebibytes"),
+    ),
+    Mutant(
+        "metadata win over what an earlier source said beside them",
+        "ingest/orb_learning/capture/_adapt.py",
+        "rest = {**(value if isinstance(value, Mapping) else {key: value}), **rest}",
+        "rest = {**rest, **(value if isinstance(value, Mapping) else {key: value})}",
+        ("tests/python/capture/test_adapt.py", "-k", "said_first"),
     ),
 )
