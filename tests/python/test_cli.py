@@ -26,10 +26,11 @@ from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
 from orb_learning.refresh import RefreshReport, ScheduleState, _scheduler
+from orb_learning.refresh._project import PROJECT_VARIABLE
 from orb_learning.refresh._state import write_state
 from orb_learning.serving import MARTS
 from orb_learning.staging import known_migrations
-from orb_learning.upkeep import _status
+from orb_learning.upkeep import PruneReport, _status
 from publishing import PATTERNS, POOLS, TIERS, TREND, publish_marts
 from test_importer import ROW, ROWS, write_json
 
@@ -383,6 +384,37 @@ def pruned(run, tmp_path):
     run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
     run("load")
     run("prune", "--today", "2200-06-15", "--raw-days", 100_000, "--derived-days", 90, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("options", "raw", "derived", "segments"),
+    [
+        ((), 365, 30, 7),
+        (("--raw-days", 200), 200, 30, 7),
+        (("--derived-days", 0), 365, 0, 7),
+        (("--raw-days", 40, "--derived-days", 20, "--segment-days", 3), 40, 20, 3),
+    ],
+)
+def test_pruning_keeps_what_the_project_says_unless_the_command_says_it(
+    run, tmp_path, monkeypatch, options, raw, derived, segments
+):
+    (tmp_path / "dbt_project.yml").write_text(
+        "name: orb_learning\nvars:\n  raw_retention_days: 365\n  derived_retention_days: 30\n"
+    )
+    monkeypatch.setenv(PROJECT_VARIABLE, str(tmp_path))
+    asked = {}
+
+    def prune(_: Home, **days: object) -> PruneReport:
+        asked.update(days)
+        return PruneReport()
+
+    monkeypatch.setattr(upkeep, "prune", prune)
+    assert run("prune", *options).code == 0
+    assert (asked["raw_days"], asked["derived_days"], asked["segment_days"]) == (
+        raw,
+        derived,
+        segments,
+    )
 
 
 def test_pruning_by_a_doubtful_clock_is_refused_and_a_named_day_asked_for(

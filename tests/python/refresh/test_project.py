@@ -90,6 +90,10 @@ def test_retention_comes_from_the_projects_vars(tmp_path, monkeypatch):
     project = tmp_path / "dbt_project.yml"
     project.write_text("name: orb_learning\nvars:\n  raw_retention_days: 365  # a year\n")
     assert retention_days() == (365, 90)
+    project.write_text(
+        "name: orb_learning\nvars:\n  derived_retention_days: 30\n  raw_retention_days: 365\n"
+    )
+    assert retention_days() == (365, 30)
     project.write_text("name: orb_learning\nvars:\n  derived_retention_days: soon\n")
     with pytest.raises(ProjectError, match=r"derived_retention_days in .* not soon"):
         retention_days()

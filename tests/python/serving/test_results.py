@@ -51,6 +51,19 @@ def test_a_result_with_too_many_rows_is_refused_and_never_cut(reader):
         read("from range(5000)", reader, Cap(4999, 10**9))
 
 
+def test_a_result_may_have_just_as_many_rows_and_bytes_as_it_may():
+    parts = [[1, 2], [3]]
+
+    def size(part: list[int]) -> int:
+        return 10 * len(part)
+
+    assert list(Cap(3, 30).checked(parts, size)) == parts
+    with pytest.raises(ResultTooLargeError, match="more than 29 bytes"):
+        list(Cap(3, 29).checked(parts, size))
+    with pytest.raises(ResultTooLargeError, match="more than 2 rows"):
+        list(Cap(2, 30).checked(parts, size))
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("sql", LARGE)
 def test_a_result_that_takes_too_much_is_refused_whatever_is_in_it(reader, sql):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Any
 
 import duckdb
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from orb_learning._database import connect
 from orb_learning.errors import BusyError, HomeError, MigrationError
 from orb_learning.home import LOCK_TIMEOUT_VARIABLE
-from orb_learning.staging import LoadReport, load, open_staging, open_staging_file
+from orb_learning.staging import LoadReport, _file, load, open_staging, open_staging_file
 from orb_learning.upkeep import backup, request_erasure, take_in
 
 
@@ -182,6 +183,24 @@ def test_reading_never_makes_a_file(home):
     with pytest.raises(HomeError, match=f"cannot open {home.staging}"):
         connect(home.staging, read_only=True)
     assert not home.staging.exists()
+
+
+def test_a_rewritten_file_that_contradicts_itself_does_not_take_the_others_place(
+    home, spool, pool, monkeypatch
+):
+    spool.write("a.jsonl", pool(1))
+    load(home)
+    before = home.staging.read_bytes()
+    copy = _file.copy_database
+
+    def copy_wrongly(*arguments: Any) -> None:
+        copy(*arguments, "update ledger.loads set lines = 9")
+
+    monkeypatch.setattr(_file, "copy_database", copy_wrongly)
+    with home.locked(), pytest.raises(HomeError, match=r"ledger\.loads does not add up at 1"):
+        _file.rewrite(home)
+    assert home.staging.read_bytes() == before
+    assert not list(home.root.glob(".staging*"))
 
 
 def test_a_backup_is_private_whatever_the_umask(home, spool, pool):

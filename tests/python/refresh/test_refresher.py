@@ -1,0 +1,35 @@
+"""What a refresh asks of dbt; dbt itself is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from orb_learning.errors import RefreshError
+from orb_learning.home import Home
+from orb_learning.refresh import Refresher
+
+
+@pytest.mark.parametrize(
+    ("given", "moment"),
+    [
+        ("2026-06-15", "2026-06-15T00:00:00"),
+        ("2026-06-15T12:30", "2026-06-15T12:30:00"),
+        ("2026-06-15T00:00:00Z", "2026-06-15T00:00:00"),
+        ("2026-06-15T01:00:00+02:00", "2026-06-14T23:00:00"),
+        ("2026-06-14T23:30:00-05:00", "2026-06-15T04:30:00"),
+        ("1970-01-01", "1970-01-01T00:00:00"),
+    ],
+)
+def test_a_moment_with_an_offset_is_the_same_moment_in_utc(
+    home: Home, monkeypatch: pytest.MonkeyPatch, given: str, moment: str
+) -> None:
+    asked: list[str] = []
+
+    def invoke(_: Refresher, arguments: list[str], **__: object) -> None:
+        asked.extend(arguments)
+        raise RefreshError("asked")
+
+    monkeypatch.setattr(Refresher, "invoke", invoke)
+    with pytest.raises(RefreshError, match="asked"):
+        Refresher(home.root).refresh(as_of=given)
+    assert asked[asked.index("--vars") + 1] == f"{{as_of: '{moment}'}}"
