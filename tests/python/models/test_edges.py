@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +12,7 @@ import duckdb
 import pytest
 
 from orb_learning._types import task_uuid
+from orb_learning.errors import RefreshError
 from orb_learning.events import (
     Event,
     ExecutionRecorded,
@@ -283,3 +286,33 @@ def test_of_two_events_the_later_counts_by_occurrence_then_capture_then_id(ask, 
         (f"open {key}", True, None, None),
         (f"twice {key}", False, at, None),
     ]
+
+
+LEAST = {
+    "routing_confidence": 0, "complexity_score": 0, "duration_seconds": 0, "quality_score": 0,
+    "cost_estimate": 0, "actual_cost": 0, "user_rating": 1, "attempt": 1,
+}  # fmt: skip
+MOST = {"routing_confidence": 1, "complexity_score": 100, "quality_score": 100, "user_rating": 5}
+"""What the data tests of `executions` let a value be."""
+
+
+def test_a_value_on_a_bound_passes_the_data_tests_and_one_beyond_does_not(built, parsed, tmp_path):
+    root = shutil.copytree(built.home.root, tmp_path / "home", symlinks=True)
+    copy = Warehouse(root, parsed)
+
+    def failed(values: dict[str, float]) -> int:
+        """Return how many tests fail where all executions have these values."""
+        with duckdb.connect(str(copy.home.warehouse)) as connection:
+            changes = ", ".join(f"{name} = {value}" for name, value in values.items())
+            connection.execute(f"update executions set {changes}")
+        try:
+            copy.refresher.invoke(["test", "--select", "executions,test_name:accepted_range"])
+        except RefreshError as error:
+            more = re.search(r"\(and (\d+) more\)", str(error))
+            return 1 + int(more[1] if more else 0)
+        return 0
+
+    assert failed({**LEAST, **MOST}) == 0
+    assert failed({name: value + 1 for name, value in MOST.items()}) == len(MOST)
+    assert failed(LEAST) == 0
+    assert failed({name: value - 1 for name, value in LEAST.items()}) == len(LEAST)
