@@ -420,6 +420,23 @@ def test_rows_that_were_refused_end_in_quarantine_and_are_counted_once(import_in
     assert json.loads(json.loads(f'"{found[unknown]}"'.replace("\\x22", '\\"'))) == row
 
 
+def test_a_row_may_be_as_long_as_any_line(import_into, home, events_in, tmp_path):
+    filled = {f"k{number:02}": "x" * 8000 for number in range(32)}
+
+    def write(name: str, pad: int) -> Path:
+        metadata = {**filled, "pad": "x" * pad}
+        return write_json(tmp_path / name, [{**ROW, "metadata": metadata}])
+
+    import_into(write("short.jsonl", 1))
+    (short,) = events_in(home.spool)
+    room = MAX_LINE_BYTES - 1 - len(short.to_line())
+    assert import_into(write("long.jsonl", 1 + room)).recorded == 1
+    assert max(len(event.to_line()) for event in events_in(home.spool)) == MAX_LINE_BYTES - 1
+    report = import_into(write("longer.jsonl", 2 + room))
+    assert report.rejected == 1
+    assert "the row exceeds the line limit of 262144 bytes" in report.reasons[0]
+
+
 # Field maps
 
 

@@ -145,6 +145,15 @@ def test_tests_run_again_once_their_time_has_come_and_something_was_published_wi
     assert [scene.next() for _ in range(3)] == [SKIPPED, [True], SKIPPED]
 
 
+@pytest.mark.parametrize(("seconds", "with_tests"), [(599.9, False), (600, True)])
+def test_tests_run_again_just_when_their_time_has_come(scene, seconds, with_tests):
+    scene.begin(tests_every=600)
+    scene.turns.run_once()
+    scene.clock.seconds += seconds
+    scene.event()
+    assert scene.next() == [with_tests]
+
+
 def test_zero_minutes_test_every_refresh(scene):
     scene.begin(tests_every=0)
     scene.next()
@@ -238,6 +247,10 @@ def test_a_skipped_turn_says_that_the_marts_are_fresh(scene):
 
 
 def test_marts_that_may_be_staler_than_they_should_are_told(scene, caplog):
+    scene.refreshes.takes_seconds = 240
+    scene.next()
+    assert "stale" not in caplog.text
+    scene.event()
     scene.refreshes.takes_seconds = 241
     scene.next()
     assert "marts may be 301 s stale" in caplog.messages[-1]

@@ -205,6 +205,22 @@ def test_one_scheduler_works_on_a_home(home, children):
     assert not is_scheduled(home)
 
 
+@pytest.mark.parametrize("interval", [1, 240])
+def test_a_schedule_hands_on_its_seconds_and_minutes(home, monkeypatch, interval):
+    made = {}
+
+    class Loop:
+        def __init__(self, _: object, state: ScheduleState, **how: object) -> None:
+            made.update(how, interval=state.interval_seconds)
+
+    monkeypatch.setattr(_scheduler, "RefreshLoop", Loop)
+    monkeypatch.setattr(_scheduler.Scheduler, "run", lambda _: None)
+    schedule(home.root, interval_seconds=interval, tests_every_minutes=2, embeds=False)
+    assert (made["interval"], made["tests_every_seconds"]) == (interval, 120)
+    schedule(home.root, embeds=False)
+    assert (made["interval"], made["tests_every_seconds"]) == (60, 3600)
+
+
 # The embedder
 
 
