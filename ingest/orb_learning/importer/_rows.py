@@ -10,6 +10,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -96,16 +97,15 @@ def _read_csv(path: Path) -> Iterator[Row | BadRow]:
                 yield _csv_row({key: value for key, value in row.items() if value})
 
 
-def _csv_row(row: Row) -> Row | BadRow:
+def _csv_row(row: Row) -> Row:
     return _with_json(row, [key for key in ("metadata", "candidates") if key in row])
 
 
-def _with_json(row: Row, columns: Sequence[str]) -> Row | BadRow:
+def _with_json(row: Row, columns: Sequence[str]) -> Row:
+    """Return a row with texts of JSON as what they spell; what is none stays the text it is."""
     for column in columns:
-        try:
+        with suppress(ValueError, RecursionError):
             row[column] = json.loads(row[column])
-        except (ValueError, RecursionError) as error:
-            return BadRow(row, f"{column}: not JSON: {error}")
     return row
 
 
