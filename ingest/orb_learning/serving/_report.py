@@ -105,8 +105,11 @@ def build_report(
         found = []
         for name in marts:
             mart = MARTS[name]
+            held = {column for column, *_ in connection.execute(f"describe {name}").fetchall()}
+            # An earlier release published fewer.
+            columns = (column if column in held else f"null as {column}" for column in mart.columns)
             rows = connection.execute(
-                f"select {', '.join(mart.columns)} from {name} order by {mart.order}"
+                f"select {', '.join(columns)} from {name} order by {mart.order}"
                 + (f" limit {int(limit)}" if limit is not None else "")
             ).fetchall()
             found.append(MartRows(name, mart.columns, rows, publication.rows[name]))

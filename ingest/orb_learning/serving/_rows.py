@@ -1,4 +1,7 @@
-"""The rows that readers get, typed; times are UTC, and what nobody knows is None."""
+"""The rows that readers get, typed; times are UTC, and what nobody knows is None.
+
+A field that has a default came with a later release: None in a publication of an earlier one.
+"""
 
 from __future__ import annotations
 
@@ -58,13 +61,13 @@ class TierPerformance(Row):
     avg_cost: float | None
     avg_quality: float | None
     p95_duration: float | None
-    timed: int
-    total_duration_seconds: float | None
-    costed: int
-    total_cost: float | None
-    scored: int
-    total_quality: int | None
-    success_rate: float
+    timed: int | None = None
+    total_duration_seconds: float | None = None
+    costed: int | None = None
+    total_cost: float | None = None
+    scored: int | None = None
+    total_quality: int | None = None
+    success_rate: float | None = None
 
 
 class PoolPerformance(Row):
@@ -91,12 +94,12 @@ class PoolPerformance(Row):
     avg_duration: float | None
     avg_cost: float | None
     success_rate: float
-    timed: int
-    total_duration_seconds: float | None
-    costed: int
-    total_cost: float | None
-    scored: int
-    total_quality: int | None
+    timed: int | None = None
+    total_duration_seconds: float | None = None
+    costed: int | None = None
+    total_cost: float | None = None
+    scored: int | None = None
+    total_quality: int | None = None
 
 
 class SolutionPattern(Row):
@@ -141,11 +144,11 @@ class QualityTrend(Row):
     avg_quality: float | None
     success_rate: float
     avg_cost: float | None
-    timed: int
-    total_duration_seconds: float | None
-    costed: int
-    total_cost: float | None
-    total_quality: int | None
+    timed: int | None = None
+    total_duration_seconds: float | None = None
+    costed: int | None = None
+    total_cost: float | None = None
+    total_quality: int | None = None
 
 
 class Execution(Row):
@@ -174,12 +177,12 @@ class Execution(Row):
     complexity_score: int
     success: bool
     duration_seconds: float
-    known_duration_seconds: float | None
-    duration_source: str
+    known_duration_seconds: float | None = None
+    duration_source: str | None = None
     quality_score: int | None
     cost_estimate: float
     actual_cost: float
-    known_cost: float | None
+    known_cost: float | None = None
     error_type: str | None
     error_message: str | None
     user_accepted: bool | None
@@ -194,10 +197,10 @@ class Execution(Row):
     propensity: float | None
     candidates: Json[dict[str, float]] | None
     task_group: str | None = None
-    defaulted: tuple[str, ...]
+    defaulted: tuple[str, ...] | None = None
     parent_task_id: UUID | None
     attempt: int
-    attempt_is_ambiguous: bool
+    attempt_is_ambiguous: bool | None = None
     content_hash: str
     load_id: int
 

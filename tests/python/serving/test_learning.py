@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -25,7 +27,7 @@ from orb_learning.errors import (
 )
 from orb_learning.home import Home
 from orb_learning.publication import KEPT, Publication
-from orb_learning.serving import LearningDatabase, _learning
+from orb_learning.serving import LearningDatabase, _learning, build_report
 from orb_learning.serving import _publications as publications
 from orb_learning.serving import _queries as queries
 from orb_learning.serving._arguments import of_repo
@@ -159,6 +161,49 @@ def test_one_execution_is_read_whole(refreshed):
     assert found.timestamp == NOW
     assert found.uploaded_at.tzinfo is UTC
     assert ask(refreshed, lambda db: db.get_execution("ticket-7")) is None
+
+
+LATER = {
+    "executions": {
+        *("task_group", "known_duration_seconds", "duration_source", "known_cost", "defaulted"),
+        "attempt_is_ambiguous",
+    },
+    "tier_performance": {
+        *("timed", "total_duration_seconds", "costed", "total_cost", "scored", "total_quality"),
+        "success_rate",
+    },
+    "pool_performance": {
+        *("timed", "total_duration_seconds", "costed", "total_cost", "scored", "total_quality"),
+    },
+    "quality_trend": {"timed", "total_duration_seconds", "costed", "total_cost", "total_quality"},
+}
+"""The columns that the first release did not publish."""
+
+
+def test_a_publication_of_the_first_release_is_read(refreshed, tmp_path):
+    root = Path(shutil.copytree(refreshed.root, tmp_path / "home", symlinks=True))
+    database = Home(root).learning_db.resolve()
+    database.chmod(0o600)
+    with duckdb.connect(str(database)) as first:
+        for table, columns in LATER.items():
+            kept = ", ".join(sorted(columns))
+            first.execute(
+                f"create or replace table {table} as select * exclude ({kept}) from {table}"
+            )
+
+    async def read(db: LearningDatabase) -> list[Any]:
+        return [
+            await db.get_execution(TASK),
+            (await db.get_tier_performance())[0],
+            (await db.get_pool_performance())[0],
+            (await db.get_quality_trend())[0],
+        ]
+
+    for row, columns in zip(ask(Home(root), read), LATER.values(), strict=True):
+        assert {name for name in columns if getattr(row, name) is not None} == set()
+    report = build_report(Home(root))
+    (tiers,) = [mart for mart in report.marts if mart.name == "tier_performance"]
+    assert tiers.rows[0][tiers.columns.index("timed")] is None
 
 
 def test_what_an_older_release_did_not_publish_is_null(refreshed, monkeypatch):

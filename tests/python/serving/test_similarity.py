@@ -308,7 +308,7 @@ def test_before_the_first_embeddings_the_error_says_how_to_make_them(unsearched)
 def test_the_packaged_model_finds_what_is_said_in_other_words(unsearched, tmp_path, cache, refresh):
     root = tmp_path / "home"
     shutil.copytree(unsearched.root, root, symlinks=True)
-    assert embed(root).embedded == 5
+    assert embed(root).embedded == 7
     refresh(root, as_of=NOW.isoformat())
     assert current(Home.locate(root)).similarity["model"].startswith("sha256:")
 
