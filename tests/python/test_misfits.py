@@ -138,10 +138,10 @@ def test_misfits_are_counted_and_each_field_is_told_once(telemetry, caplog):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_scale_of_one_is_a_hundredth(home, events_in, way):
     with Telemetry(home.root, quality_scale=1) as telemetry:
-        for score in (0, 0.5, 1, 1.0, 0.925, 92):
+        for score in (0, 0.29, 0.5, 1, 1.0, 0.925, 0.926, 92):
             way(telemetry, {"success": True, "quality_score": score})
         scores = [event.quality_score for event in outcomes(events_in(home.spool))]
-    assert scores == [0, 50, 100, 100, 92, None]
+    assert scores == [0, 29, 50, 100, 100, 92, 93, None]
 
 
 def test_what_is_told_of_a_misfit_holds_no_secret_and_is_text(telemetry, caplog):
