@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -50,54 +51,60 @@ attempts = st.sampled_from([None, None, None, None, 1, 2, 3])
 metadata = st.sampled_from([None, {"a": 1, "b": {"x": 1}}, {"b": {"y": None}}, {"c": "é\n"}, {}])
 links = st.sampled_from([None, None, None, *(UUID(int=number) for number in range(4))])
 """Which of the task's decisions an event names, once it is emitted; `linked` looks it up."""
-routing = st.fixed_dictionaries(
-    {
-        "task_type": st.sampled_from(["fix", "feature"]),
-        "repo": st.sampled_from(["a", "b"]),
-        "model_tier": st.sampled_from(["small", "large"]),
-        "cost_estimate": st.sampled_from([None, 0.1, 0.3]),
-        "task_description": st.sampled_from([None, "split it", "é"]),
-        "file_count": st.sampled_from([None, 0, 3]),
-        "estimated_tokens": st.sampled_from([None, 0, 900]),
-        "routing_confidence": st.sampled_from([None, 0.5, 0.75]),
-        "complexity_score": st.sampled_from([None, 50, 70]),
-        "policy_version": st.sampled_from([None, "p1", "p2"]),
-        "propensity": st.sampled_from([None, 0.25, 1.0]),
-        "candidates": st.sampled_from([None, {"small": 0.25, "large": 0.75}]),
-        "task_group": st.sampled_from([None, "bench/1", "bench/2"]),
-    }
+
+
+def varied(**choices: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """One of many combinations of values, drawn at once: drawn one by one they are too much."""
+    chance = Random(20261130)
+    combinations = [
+        {name: chance.choice(values) for name, values in choices.items()} for _ in range(200)
+    ]
+    return st.sampled_from(combinations)
+
+
+routing = varied(
+    task_type=["fix", "feature"],
+    repo=["a", "b"],
+    model_tier=["small", "large"],
+    cost_estimate=[None, 0.1, 0.3],
+    task_description=[None, "split it", "é"],
+    file_count=[None, 0, 3],
+    estimated_tokens=[None, 0, 900],
+    routing_confidence=[None, 0.5, 0.75],
+    complexity_score=[None, 50, 70],
+    policy_version=[None, "p1", "p2"],
+    propensity=[None, 0.25, 1.0],
+    candidates=[None, {"small": 0.25, "large": 0.75}],
+    task_group=[None, "bench/1", "bench/2"],
 )
-pool = st.fixed_dictionaries(
-    {
-        "pool_type": st.sampled_from([None, "unknown", "local", "k8s"]),
-        "swarm_topology": st.sampled_from([None, "mesh", "star"]),
-    }
+pool = varied(pool_type=[None, "unknown", "local", "k8s"], swarm_topology=[None, "mesh", "star"])
+outcome = varied(
+    success=[True, False],
+    duration_seconds=[None, 0, 0.1, 0.7, 1e6 / 3],
+    duration_source=[None, "measured"],
+    quality_score=[None, 60, 91],
+    cost_estimate=[None, 0, 0.2],
+    actual_cost=[None, 0, 0.1, 0.7],
+    solution_summary=[None, "cache it", "retry it"],
+    error_type=[None, "timeout"],
+    error_message=[None, "too slow"],
+    peak_memory_mb=[None, 512.5],
+    cpu_time_seconds=[None, 2.5],
 )
-outcome = st.fixed_dictionaries(
-    {
-        "success": st.booleans(),
-        "duration_seconds": st.sampled_from([None, 0, 0.1, 0.7, 1e6 / 3]),
-        "duration_source": st.sampled_from([None, "measured"]),
-        "quality_score": st.sampled_from([None, 60, 91]),
-        "cost_estimate": st.sampled_from([None, 0, 0.2]),
-        "actual_cost": st.sampled_from([None, 0, 0.1, 0.7]),
-        "solution_summary": st.sampled_from([None, "cache it", "retry it"]),
-        "error_type": st.sampled_from([None, "timeout"]),
-        "error_message": st.sampled_from([None, "too slow"]),
-        "peak_memory_mb": st.sampled_from([None, 512.5]),
-        "cpu_time_seconds": st.sampled_from([None, 2.5]),
-    }
-)
-judgement = st.fixed_dictionaries(
-    {
-        "feedback_id": st.integers(1, 5).map(lambda number: UUID(int=number << 64)),
-        "feedback_type": st.sampled_from(
-            ["thumbs_up", "thumbs_down", "accepted", "rejected", "rating", "comment", "own word"]
-        ),
-        "rating": st.none() | st.integers(1, 5),
-        "comment": st.sampled_from([None, "good"]),
-        "user_id": st.sampled_from([None, "ada", "bob"]),
-    }
+judgement = varied(
+    feedback_id=[UUID(int=number << 64) for number in range(1, 6)],
+    feedback_type=[
+        "thumbs_up", "thumbs_down", "accepted", "rejected", "rating", "comment", "own word",
+    ],
+    rating=[None, 1, 2, 3, 4, 5],
+    comment=[None, "good"],
+    user_id=[None, "ada", "bob"],
+)  # fmt: skip
+
+accepted = varied(
+    timestamp_source=[None, None, "captured"],
+    user_accepted=[None, True, False],
+    user_rating=[None, 1, 2, 3, 4, 5],
 )
 
 
@@ -129,9 +136,7 @@ def events(
     if kind is ExecutionRecorded:
         values |= {
             "timestamp": draw(occurred),
-            "timestamp_source": draw(st.sampled_from([None, None, "captured"])),
-            "user_accepted": draw(st.sampled_from([None, True, False])),
-            "user_rating": draw(st.none() | st.integers(1, 5)),
+            **draw(accepted),
         }
     event: Event = kind(**{n: v for n, v in values.items() if n in kind.model_fields})
     return event

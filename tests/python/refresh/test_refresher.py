@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orb_learning.errors import RefreshError
@@ -32,4 +34,4 @@ def test_a_moment_with_an_offset_is_the_same_moment_in_utc(
     monkeypatch.setattr(Refresher, "invoke", invoke)
     with pytest.raises(RefreshError, match="asked"):
         Refresher(home.root).refresh(as_of=given)
-    assert asked[asked.index("--vars") + 1] == f"{{as_of: '{moment}'}}"
+    assert json.loads(asked[asked.index("--vars") + 1])["as_of"] == moment
