@@ -20,7 +20,7 @@ from orb_learning import Telemetry
 from orb_learning.errors import HomeError, OrbLearningError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.home import Home
-from orb_learning.spool import SpoolWriter
+from orb_learning.spool import SpoolWriter, open_segment
 from orb_learning.staging import LoadReport, _columns, _commit, _loader, load
 
 ODD_FOLDERS = [
@@ -178,6 +178,26 @@ def test_a_segment_is_complete_once_its_writer_is_gone_and_is_not_opened_again(
     monkeypatch.setattr(_loader, "open_segment", lambda _, name: opened.append(name))
     assert staging.load() == LoadReport(load_id=1)
     assert opened == []
+
+
+def test_what_is_written_and_ended_while_a_load_begins_is_not_forgotten(
+    home, staging, pool, monkeypatch
+):
+    writer = SpoolWriter(home.spool)
+    writer.append(pool(1).to_line())
+
+    late = [pool(2).to_line()]
+
+    def open_late(*where: Any) -> Any:
+        if late:
+            writer.append(late.pop())
+            writer.close()
+        return open_segment(*where)
+
+    monkeypatch.setattr(_loader, "open_segment", open_late)
+    assert staging.load() == LoadReport(1, 1, 1)
+    assert staging.load() == LoadReport(2, 1, 1)
+    assert staging.pools() == ["pool-0001", "pool-0002"]
 
 
 def test_loading_while_a_writer_appends_loads_every_event_once(home, staging, children):

@@ -241,6 +241,19 @@ def test_what_any_backup_knows_of_erasures_is_in_force_after_a_restore(
     assert newer.path.exists()
 
 
+def test_what_a_replaced_file_knows_of_erasures_is_in_force_after_a_restore(home, saved, staging):
+    request_erasure(home, users=["maria"])
+    take_in(home)
+    restore(home, saved.path)
+    for path in (home.staging, *home.spool.iterdir()):
+        path.unlink()
+    assert [path.name[:9] for path in home.backups.glob("*.duckdb") if path != saved.path] == [
+        "replaced-"
+    ]
+    restore(home, saved.path)
+    assert staging.query("select distinct subject from ledger.erasures") == [("user",)]
+
+
 @pytest.mark.parametrize(
     "way", ["reset", "down to 1", "down to 1, reset", "restored, down to 1 and up"]
 )

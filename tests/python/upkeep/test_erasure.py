@@ -27,7 +27,7 @@ from orb_learning.events import (
     TaskErased,
     UserErased,
 )
-from orb_learning.spool import ERASED
+from orb_learning.spool import ERASED, blank_segment
 from orb_learning.upkeep import backup, migrate_down, migrate_up, request_erasure, restore, take_in
 
 GONE = UUID("9d3a1c52-4f9b-4a9e-8f7e-0c5d4e2b1a00")
@@ -323,6 +323,15 @@ def test_a_segment_of_which_nothing_is_loaded_is_left_to_the_load_that_reads_it(
         fcntl.flock(writing, fcntl.LOCK_EX)
         staging.load()
     assert (home.spool / "c.jsonl").read_bytes() == half
+
+
+def test_what_is_not_loaded_yet_is_not_blanked(home, spool):
+    lines = [event.to_line() + b"\n" for event in events(GONE, SECRET)]
+    file = spool.write("a.jsonl", *events(GONE, SECRET))
+    read_to = len(lines[0]) + len(lines[1])
+    assert blank_segment(file, read_to, [], lambda line: True)
+    assert ERASED in file.read_bytes()[:read_to]
+    assert file.read_bytes()[read_to:] == lines[2]
 
 
 def test_a_later_attempt_stands_for_its_whole_task(home, staging):
