@@ -45,7 +45,7 @@ def task(number: int) -> UUID:
     return UUID(int=number)
 
 
-HOOKED, ANNOUNCED, WHOLE, WAITING = task(1), task(2), task(3), task(4)
+HOOKED, ANNOUNCED, WHOLE, WAITING, STARTED = (task(number) for number in range(1, 6))
 
 FIRST_LOAD: list[Event] = [
     RoutingDecision(
@@ -81,6 +81,7 @@ FIRST_LOAD: list[Event] = [
         attempt=2,
     ),
     PoolExecutionStart(task_id=WAITING, occurred_at=at(31), pool_id="pool-9", attempt=2),
+    PoolExecutionStart(task_id=STARTED, occurred_at=at(33), pool_type="k8s"),
     PoolCreated(pool_id="pool-1", occurred_at=at(-60), pool_type="swarm"),
     PoolClosed(pool_id="pool-1", occurred_at=at(-30), pool_type="swarm", reason="idle"),
     PoolCreated(pool_id="pool-1", occurred_at=at(-20)),
@@ -353,7 +354,20 @@ TABLES: dict[str, list[dict[str, Any]]] = {
             "pool_type": "solo",
             "cost_estimate": 0.125,
             "load_id": 1,
-        }
+        },
+        {
+            "task_id": STARTED,
+            "parent_task_id": None,
+            "attempt": 1,
+            "timestamp": plain(33),
+            "started_at": plain(33),
+            "task_type": "unknown",
+            "repo": "unknown",
+            "model_tier": "unknown",
+            "pool_type": "k8s",
+            "cost_estimate": None,
+            "load_id": 1,
+        },
     ],
     "tasks": [
         {
@@ -514,7 +528,10 @@ def test_an_execution_holds_what_its_events_said(published, about):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_holds_what_its_events_said(published, table):
-    assert rows_of(published, table) == TABLES[table]
+    found = rows_of(published, table)
+    assert len(found) == len(TABLES[table])
+    for row in TABLES[table]:
+        assert row in found
 
 
 AVERAGES = {
