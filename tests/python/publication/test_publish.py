@@ -452,3 +452,17 @@ def test_a_publisher_that_dies_at_any_step_leaves_a_whole_publication(
     assert published(home)[-1] == made.id
     assert not [name for name in published(home) if name.startswith(".")]
     assert read(home.learning_db, "select distinct run from second") == [(3,)]
+
+
+def test_where_anything_was_erased_only_publications_of_the_same_tables_stay(home, warehouse):
+    older = publish_run(warehouse, home, 1)
+    newer = publish_run(warehouse, home, 2)
+    manifest = home.published / older.id / "manifest.json"
+    manifest.chmod(0o600)
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**said, "lineage": {"executions": "before a restore"}}))
+
+    _swap.prune(home, newer, 0)
+    assert published(home) == sorted([older.id, newer.id])
+    _swap.prune(home, newer, older.load_id)
+    assert published(home) == [newer.id]
