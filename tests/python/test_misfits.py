@@ -173,6 +173,25 @@ def test_metadata_of_any_kind_costs_no_outcome(telemetry, recorded, metadata):
     assert [event.success for event in outcomes(recorded())] == [True, True]
 
 
+def test_metadata_that_fits_no_line_is_cut_and_costs_no_outcome(telemetry, recorded):
+    by_hook(telemetry, {"success": True, "metadata": {str(i): "x " * 40_000 for i in range(9)}})
+    (event,) = outcomes(recorded())
+    assert event.success is True
+    assert event.metadata["0"].startswith("x x")
+
+
+def test_what_only_denies_a_failure_says_no_success(telemetry, recorded):
+    by_hook(telemetry, {"timed_out": False})
+    (event,) = outcomes(recorded())
+    assert event.reason == "success: Field required"
+
+
+def test_an_attempt_that_is_none_is_refused(telemetry, recorded):
+    by_hook(telemetry, {"success": True, "attempt": 0, "actual_cost": "much"})
+    (event,) = outcomes(recorded())
+    assert event.reason.startswith("attempt: ")
+
+
 def test_a_scale_is_one_or_a_hundred():
     with pytest.raises(ValueError, match="quality_scale is 1 or 100, not 10"):
         Reading(quality_scale=10)

@@ -356,6 +356,7 @@ def test_subclasses_of_json_types_become_the_plain_types():
         __slots__ = ()
 
     assert type(json_value(Number(1.5))) is float
+    assert json_value(Number) == str(Number), "a class is no object with fields"
     assert type(json_value(Level.HIGH)) is int
     assert type(json_value(Name("x"))) is str
 
