@@ -329,53 +329,24 @@ ranked as (
 
 ),
 
-turns as (
-
-    select
-        task_id,
-        event_type,
-        event_id,
-        event_hash,
-        attempt_number,
-        precedence,
-        is_ambiguous
-    from ranked
-    {% if is_incremental() %}
-    union all
-    select
-        task_id,
-        event_type,
-        event_id,
-        event_hash,
-        1 as attempt_number,
-        source_rank as precedence,
-        false as is_ambiguous
-    from events
-    where
-        task_id in (
-            select task_id from task_spans
-            where is_plain
-        )
-    {% endif %}
-
-),
-
+-- A plain task needs no order: its events are of the first attempt and go by their rank.
 folded as (
 
     select
         events.*,
-        turns.attempt_number,
-        turns.precedence,
-        turns.is_ambiguous,
+        coalesce(ranked.attempt_number, 1) as attempt_number,
+        coalesce(ranked.precedence, events.source_rank) as precedence,
+        coalesce(ranked.is_ambiguous, false) as is_ambiguous,
         task_spans.load_id as task_load_id,
         task_spans.first_load_id
     from events
-    inner join turns
-        on events.task_id = turns.task_id
-        and events.event_type = turns.event_type
-        and events.event_id = turns.event_id
-        and events.event_hash = turns.event_hash
     inner join task_spans on events.task_id = task_spans.task_id
+    left join ranked
+        on events.task_id = ranked.task_id
+        and events.event_type = ranked.event_type
+        and events.event_id = ranked.event_id
+        and events.event_hash = ranked.event_hash
+    where task_spans.is_plain or ranked.precedence is not null
 
 ),
 

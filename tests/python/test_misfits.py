@@ -58,8 +58,6 @@ READ = [
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("said", "read"), READ)
 def test_what_can_be_read_is_read(telemetry, recorded, way, said, read):
-    if way is by_block and "duration" in said:
-        pytest.skip("a block is measured")
     success = "error" not in said or not said["error"]
     way(telemetry, {"success": success, **said})
     (event,) = outcomes(recorded())
@@ -107,13 +105,26 @@ def test_what_cannot_be_read_is_kept_beside_the_outcome(telemetry, recorded, way
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_boolean_is_no_duration(telemetry, recorded, way):
-    if way is by_block:
-        pytest.skip("a block is measured")
-    way(telemetry, {"success": True, "duration_seconds": True})
+@pytest.mark.parametrize("said", [True, -1, "soon", [3], timedelta(seconds=-1)])
+def test_what_is_no_duration_leaves_the_measured_one(telemetry, recorded, way, said):
+    way(telemetry, {"success": True, "duration_seconds": said, "metadata": {"note": "kept"}})
     (event,) = outcomes(recorded())
-    assert event.metadata["duration_seconds"] is True
-    assert way is by_instrument or event.duration_seconds is None
+    assert str(event.metadata["duration_seconds"]) == str(said)
+    assert event.metadata["note"] == "kept"
+    if way in (by_instrument, by_block):
+        assert event.duration_seconds >= 0
+        assert event.duration_source == "measured"
+    else:
+        assert (event.duration_seconds, event.duration_source) == (None, None)
+    assert telemetry.stats().misfits == 1
+
+
+@pytest.mark.parametrize("metadata", ["note", {}, {"a": 1}])
+def test_metadata_of_any_kind_stands_beside_a_duration_that_is_none(telemetry, recorded, metadata):
+    by_block(telemetry, {"success": True, "duration": "soon", "metadata": metadata})
+    (event,) = outcomes(recorded())
+    told = metadata if isinstance(metadata, dict) else {"metadata": metadata}
+    assert event.metadata == {"duration": "soon", **told}
 
 
 @pytest.mark.parametrize("name", ["rating", "attempt"])

@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
@@ -16,7 +16,7 @@ from orb_learning._spellings import spellings
 from orb_learning._success import FLAGS
 from orb_learning._types import new_id
 from orb_learning.capture._host_values import fields_of, named_task, outcome_fields
-from orb_learning.capture._misfits import failure_fields
+from orb_learning.capture._misfits import NO_DURATION, failure_fields, seconds_of, set_aside
 from orb_learning.capture._recorder import Recorder
 from orb_learning.capture._task_context import TaskScope, current_scope, enter_scope, remember
 from orb_learning.capture._wrapping import Call, watched
@@ -138,8 +138,10 @@ class RunningExecution:
         if ended is None:
             return
         names = spellings(RoutingOutcome)
-        if not any(names.get(name) == "duration_seconds" for name in ended):
+        durations = [name for name in ended if names.get(name) == "duration_seconds"]
+        if all(seconds_of(ended[name]) is None for name in durations):
             measured |= {"duration_seconds": lasted, "duration_source": "measured"}
+            self._keep_beside(ended, durations)
         self._recorder.record(RoutingOutcome, {**measured, **ended}, {})
 
     def _told(
@@ -154,6 +156,16 @@ class RunningExecution:
             if alone is not None and alone.get("success") is False:
                 ended["success"] = False
         return ended
+
+    def _keep_beside(self, ended: dict[str, Any], durations: list[str]) -> None:
+        """Keep what the block calls a duration, and is none, in the metadata."""
+        beside: dict[str, Any] = {}
+        for name in durations:
+            set_aside(ended, beside, name, NO_DURATION, self._recorder.reading)
+        if beside:
+            metadata = ended.get("metadata", {})
+            told = metadata if isinstance(metadata, Mapping) else {"metadata": metadata}
+            ended["metadata"] = {**beside, **told}
 
     def _enter(self) -> None:
         enter_scope(self._scope)

@@ -15,6 +15,7 @@ from orb_learning._success import Vocabulary
 from orb_learning._types import ErrorType
 
 QUALITY_SCALES: Final = (1, 100)
+NO_DURATION: Final = "is no duration"
 MAX_ITEMS = 100
 MAX_TOLD = 8 * 1024
 """What is told of a value, to whoever masks it before it is cut further."""
@@ -63,9 +64,8 @@ def read_outcome(values: dict[str, Any], rest: dict[str, Any], reading: Reading)
         reading: how this host's are read.
     """
     _read_error(values, rest)
-    for name in ("duration_seconds", "cpu_time_seconds"):
-        if isinstance(lasted := values.get(name), timedelta):
-            values[name] = lasted.total_seconds()
+    if isinstance(lasted := values.get("cpu_time_seconds"), timedelta):
+        values["cpu_time_seconds"] = lasted.total_seconds()
     for name in (*_COSTS, "duration_seconds", "quality_score"):
         given = values.get(name)
         if given is None:
@@ -74,7 +74,7 @@ def read_outcome(values: dict[str, Any], rest: dict[str, Any], reading: Reading)
         if name == "quality_score":
             read, reason = _score(given, reading.quality_scale)
         elif name == "duration_seconds":
-            read, reason = _not_negative(given), "is no duration"
+            read, reason = seconds_of(given), NO_DURATION
         else:
             read, reason = _amount(given), "is no amount in USD like 0.42 or $0.42"
         if read is None:
@@ -166,6 +166,11 @@ def number_of(value: Any) -> float | None:
             number = float(value)
             return number if abs(number) < float("inf") else None
     return None
+
+
+def seconds_of(value: Any) -> float | None:
+    """Return the seconds that a host's duration lasted; None for what is none."""
+    return _not_negative(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
 def _not_negative(value: Any) -> float | None:
