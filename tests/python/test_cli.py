@@ -191,6 +191,92 @@ def test_a_command_that_is_wrong_ends_with_2(run, home, arguments):
     assert not home.root.exists()
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_options_of_every_command_may_stand_behind_its_name(path):
+    own = {parameter.name: parameter for parameter in COMMANDS[path].params}
+    assert {"home", "verbose", "log_format"} <= own.keys()
+    assert own["home"].envvar is None, "the home that was named wins over the environment"
+
+
+@pytest.mark.parametrize(
+    "words", ["status --home {}", "migrate status --home {}", "migrate --home={} status"]
+)
+def test_a_home_that_is_named_behind_the_command_is_taken(run, tmp_path, words, monkeypatch):
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "other"))
+    there = tmp_path / "there"
+    for at in ("", tmp_path / "before"):
+        ended = run(*words.format(there).split(), at=at)
+        assert (ended.code, ended.err) == (0, f"note: {there} {IS_NEW}\n")
+
+
+def test_a_log_that_is_asked_for_behind_the_command_is_written(run, tmp_path):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    entry = json.loads(run("load", "--log-format", "json", "-v").err)
+    assert entry["message"].startswith("load 1: ")
+
+
+IS_NEW = "is a new home: there is no such directory yet"
+READING = [
+    "status",
+    "quarantine list",
+    "migrate status",
+    "migrate validate",
+    "migrate upgrade --plan",
+    "migrate downgrade --to 0 --plan",
+    "migrate reset --plan",
+]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_command_that_reads_says_that_a_home_is_new_and_makes_none(run, home, command):
+    ended = run(*command.split())
+    assert (ended.code, ended.err) == (0, f"note: {home.root} {IS_NEW}\n")
+    assert not home.root.exists()
+    home.create()
+    assert run(*command.split()).err == ""
+
+
+def test_what_is_looked_for_in_a_new_home_is_not_found_and_the_home_not_made(run, home):
+    shown = run("quarantine", "show", "00000000-0000-4000-8000-000000000000")
+    assert shown.code == 2
+    assert shown.err.startswith(f"note: {home.root} {IS_NEW}\nerror: ")
+    assert run("report").code == 2
+    assert not home.root.exists()
+
+
+DESTROYING = [
+    ("erase --task T-1 --user ann", "Forget task T-1, user ann for good?"),
+    ("prune", "Remove what is older than its retention?"),
+    ("migrate reset", "Empty {}/staging.duckdb?"),
+    ("restore", "Replace {}/staging.duckdb?"),
+]
+
+
+@pytest.mark.parametrize(("command", "question"), DESTROYING)
+def test_a_command_that_removes_asks_first(run, home, tmp_path, monkeypatch, command, question):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    run("backup")
+    before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
+    question = question.format(home.root)
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    refused = run(*command.split())
+    assert (refused.code, refused.out) == (1, f"{question} [y/N]: ")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    unanswered = run(*command.split())
+    assert unanswered.code == 2
+    assert unanswered.err.endswith("nothing was done, for nobody answered; add --yes to do it\n")
+    assert before == {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert run(*command.split()).code == 0
+
+
+def test_what_is_asked_about_commands_no_terminal(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert "\x1b" not in run("erase", "--user", "\x1b[2Jann").out
+
+
 # Commands on a real home
 
 
@@ -368,14 +454,14 @@ def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
 
 def test_pruning_takes_its_days_from_the_project_or_the_command(run, home, tmp_path):
     run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
-    assert run("prune", "--raw-days", 100_000, "--derived-days", 100_000).out.startswith(
+    assert run("prune", "--raw-days", 100_000, "--derived-days", 100_000, "--yes").out.startswith(
         "removed 0 raw events, 0 loaded segments, 0 publications; "
     )
-    pruned = run("prune").out
+    pruned = run("prune", "--yes").out
     assert pruned.startswith("removed 1 raw events, ")
     assert re.search(r" freed; kept are executions from \d{4}-\d\d-\d\d\n$", pruned)
-    assert run("prune").out.endswith(" freed\n")
-    assert run("prune", "--derived-days", 91).code == 2
+    assert run("prune", "--yes").out.endswith(" freed\n")
+    assert run("prune", "--derived-days", 91, "--yes").code == 2
 
 
 @pytest.fixture
@@ -409,7 +495,7 @@ def test_pruning_keeps_what_the_project_says_unless_the_command_says_it(
         return PruneReport()
 
     monkeypatch.setattr(upkeep, "prune", prune)
-    assert run("prune", *options).code == 0
+    assert run("prune", *options, "--yes").code == 0
     assert (asked["raw_days"], asked["derived_days"], asked["segment_days"]) == (
         raw,
         derived,
@@ -460,7 +546,7 @@ def test_the_floor_is_lowered_and_nothing_else_is_done(run, home, pruned):
 
 
 def test_an_erasure_is_asked_for(run, home):
-    assert run("erase", "--task", "T-1", "--user", "ann").out == (
+    assert run("erase", "--task", "T-1", "--user", "ann", "--yes").out == (
         "2 to be erased by the next refresh\n"
     )
     # A host's own reference and a user's pseudonym have a tombstone of their own.
@@ -497,7 +583,8 @@ def test_what_must_change_first_ends_with_2(run, home, tmp_path):
     ended = run("report")
     assert ended.code == 2
     assert failed(ended) == (
-        f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
+        f"nothing is published in {home.root} yet, a new home: there is no such directory; "
+        "run `orb-learning refresh` or `dbt build`"
     )
 
     ended = run("import", tmp_path / "[a]" / "runs.jsonl")

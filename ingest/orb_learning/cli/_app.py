@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from copy import copy
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from orb_learning.cli import _bring, _migrate, _quarantine, _read, _run, _upkeep
 from orb_learning.cli._show import err, out
@@ -17,7 +19,47 @@ from orb_learning.errors import OrbLearningError, TransientError
 from orb_learning.home import Home
 from orb_learning.logs import configure
 
+
+class Commands(TyperGroup):
+    """The commands; each takes the options that stand before its name behind it, too."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        shared = [option for option in self.params if option.name in SHARED]
+        for command in self.commands.values():
+            _pass_on(command, shared)
+
+
+SHARED = ("home", "verbose", "log_format")
+
+
+def _pass_on(command: Any, options: list[Any]) -> None:
+    for option in options:
+        own = copy(option)
+        own.default = own.envvar = None  # what is not said here was said before, or nowhere
+        own.expose_value = False
+        own.callback = _take
+        own.rich_help_panel = "Options of every command"
+        command.params.append(own)
+    for inner in getattr(command, "commands", {}).values():
+        _pass_on(inner, options)
+
+
+def _take(context: typer.Context, option: Any, value: object) -> None:
+    if value:
+        root = context.find_root()
+        root.params[option.name] = value
+        context.obj = _set_up(root.params)
+
+
+def _set_up(given: dict[str, Any]) -> Home:
+    is_verbose, style = given.get("verbose"), given.get("log_format") or LogStyle.TEXT
+    configure(logging.DEBUG if is_verbose else logging.WARNING, LogStyle(style).value)
+    return Home.locate(given.get("home"))
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -64,8 +106,7 @@ def _options(
     Exit codes: 0 done; 1 it may work later (another process is at work, a run failed); 2 the
     input or the set-up must change first.
     """
-    configure(logging.DEBUG if verbose else logging.WARNING, log_format.value)
-    context.obj = Home.locate(home)
+    context.obj = _set_up({"home": home, "verbose": verbose, "log_format": log_format})
 
 
 # In the order of the help.

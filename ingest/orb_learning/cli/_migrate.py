@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orb_learning.cli._options import Sure
+from orb_learning.cli._options import Sure, ask, say_if_new
 from orb_learning.cli._show import out
 from orb_learning.home import Home
 
@@ -30,6 +30,8 @@ def upgrade(
     """
     from orb_learning import upkeep
 
+    if plan:
+        say_if_new(context.obj)
     _print_migrations(upkeep.migrate_up(context.obj, to, is_plan=plan), plan)
 
 
@@ -45,6 +47,8 @@ def downgrade(
     """
     from orb_learning import upkeep
 
+    if plan:
+        say_if_new(context.obj)
     _print_migrations(upkeep.migrate_down(context.obj, to, is_plan=plan), plan)
 
 
@@ -59,8 +63,10 @@ def reset(context: typer.Context, plan: Plan = False, yes: Sure = False) -> None
     from orb_learning import upkeep
 
     home: Home = context.obj
-    if not plan and not yes:
-        typer.confirm(f"Empty {home.staging}?", abort=True)
+    if plan:
+        say_if_new(home)
+    else:
+        ask(f"Empty {home.staging}?", is_sure=yes)
     _print_migrations(upkeep.reset(home, is_plan=plan), plan)
 
 
@@ -72,7 +78,8 @@ def validate(context: typer.Context) -> None:
     """
     from orb_learning import staging
 
-    with staging.open_staging_file(context.obj) as connection:
+    say_if_new(context.obj)
+    with staging.look_at_staging(context.obj) as connection:
         staging.validate(connection)
     out.print("valid")
 
@@ -85,7 +92,8 @@ def status(context: typer.Context) -> None:
     """
     from orb_learning import staging
 
-    with staging.open_staging_file(context.obj) as connection:
+    say_if_new(context.obj)
+    with staging.look_at_staging(context.obj) as connection:
         states = staging.status(connection)
     for state in states:
         out.print(f"{state.version:04} {state.name}: {state.state}")

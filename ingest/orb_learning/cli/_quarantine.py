@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
+from orb_learning.cli._options import say_if_new
 from orb_learning.cli._show import err, out, print_table, printable, shown
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import HomeError
@@ -29,6 +30,7 @@ def quarantine_list(
     """
     from orb_learning import staging
 
+    say_if_new(context.obj)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("id", "load", "kind", "segment", "byte", "reason"):
         table.add_column(heading, overflow="fold")
@@ -55,6 +57,7 @@ def show(
     """
     from orb_learning import staging
 
+    say_if_new(context.obj)
     rows = staging.list_quarantine(context.obj, only=quarantine_id)
     if not rows:
         raise HomeError(f"{quarantine_id} is not in quarantine; see `orb-learning quarantine list`")

@@ -13,6 +13,7 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
+from orb_learning.cli._options import say_if_new
 from orb_learning.cli._show import cell, iso, print_report, print_table
 from orb_learning.home import Home
 from orb_learning.serving import MARTS
@@ -93,6 +94,7 @@ def status(context: typer.Context) -> None:
     from orb_learning.upkeep import read_status
 
     home: Home = context.obj
+    say_if_new(home)
     state = read_status(home)
     busy = "staging is busy: a load is at work"
     publication = state.publication

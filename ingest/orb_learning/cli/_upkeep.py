@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
-from orb_learning.cli._options import Sure
-from orb_learning.cli._show import out
+from orb_learning.cli._options import Sure, ask
+from orb_learning.cli._show import out, printable
 from orb_learning.home import Home
 
 app = typer.Typer()
@@ -54,8 +54,7 @@ def restore(
     from orb_learning import upkeep
 
     home: Home = context.obj
-    if not yes:
-        typer.confirm(f"Replace {home.staging}?", abort=True)
+    ask(f"Replace {home.staging}?", is_sure=yes)
     restored = upkeep.restore(home, file)
     out.print(
         f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
@@ -96,7 +95,7 @@ def prune(
     Raw events go by whole tasks. The next refresh builds the warehouse anew. A clock that does not
     fit what was loaded and captured is refused, unless --today says that it is right.
 
-    `orb-learning prune --raw-days 180 --derived-days 90`
+    `orb-learning prune --raw-days 180 --derived-days 90 --yes`
     """
     from orb_learning import upkeep
     from orb_learning.refresh import retention_days
@@ -111,9 +110,9 @@ def prune(
             "everything anew, and a prune may raise that day again",
         )
         return
-    if today and not yes:
-        typer.confirm(f"Remove what is older than its retention on {today:%Y-%m-%d}?", abort=True)
     raw, derived = retention_days()
+    day = f" on {today:%Y-%m-%d}" if today else ""
+    ask(f"Remove what is older than its retention{day}?", is_sure=yes)
     report = upkeep.prune(
         context.obj,
         raw_days=raw if raw_days is None else raw_days,
@@ -142,14 +141,19 @@ def erase(
         list[str] | None, typer.Option(metavar="ID", help="A user; repeatable.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Kept with the tombstone.")] = None,
+    yes: Sure = False,
 ) -> None:
     """Forget tasks or users: after the next refresh nothing of them is left.
 
     Nothing that arrives later brings them back. Backups made before keep them.
 
-    `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10`
+    `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10 --yes`
     """
     from orb_learning.upkeep import request_erasure
 
-    count = request_erasure(context.obj, tasks=task or [], users=user or [], reason=reason)
+    home: Home = context.obj
+    named = [f"task {name}" for name in task or ()] + [f"user {name}" for name in user or ()]
+    if named:
+        ask(printable(f"Forget {', '.join(named)} for good?"), is_sure=yes)
+    count = request_erasure(home, tasks=task or [], users=user or [], reason=reason)
     out.print(f"{count:,} to be erased by the next refresh")

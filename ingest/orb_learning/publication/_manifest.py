@@ -55,8 +55,10 @@ def current(home: Home) -> Publication:
     try:
         return manifest_of(home.current)
     except NotPublishedError as error:
+        is_new = "" if home.root.exists() else ", a new home: there is no such directory"
         raise NotPublishedError(
-            f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
+            f"nothing is published in {home.root} yet{is_new}; "
+            "run `orb-learning refresh` or `dbt build`"
         ) from error
 
 

@@ -56,6 +56,19 @@ def open_staging_file(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def look_at_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open staging as it is; where there is none, an empty one in memory, and nothing is made.
+
+    Raises:
+        BusyError, HomeError: see `open_staging_file`.
+    """
+    import duckdb
+
+    with open_staging_file(home) if home.staging.exists() else duckdb.connect() as connection:
+        yield connection
+
+
+@contextmanager
 def open_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open staging for writing, made and migrated to this release's schema.
 

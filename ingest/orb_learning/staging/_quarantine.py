@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "quarantine_id, load_id, segment, byte_offset, byte_length, claimed_type, reason, line,"
     " coalesce(captured_at, (select loaded_at from ledger.loads where load_id = refused.load_id))"
+    " as captured_at"
 )
 
 
@@ -52,6 +53,8 @@ def list_quarantine(
     Raises:
         BusyError, HomeError, MigrationError: see `load`.
     """
+    if not home.staging.exists():
+        return []  # and a home that is not there is not made
     with open_staging(home) as connection:
         return rows_in(connection, only, limit)
 
@@ -63,7 +66,8 @@ def rows_in(
     found = connection.execute(
         f"select {_COLUMNS} from ledger.quarantine as refused"
         " where $only is null or quarantine_id = try_cast($only as uuid)"
-        " order by load_id desc, segment, byte_offset limit coalesce($limit, 9223372036854775807)",
+        " order by load_id desc, captured_at desc, segment desc, byte_offset desc"
+        " limit coalesce($limit, 9223372036854775807)",
         {"only": str(only) if only else None, "limit": limit},
     )
     return [Quarantined(*(*row[:-1], row[-1].replace(tzinfo=UTC))) for row in found.fetchall()]

@@ -64,6 +64,7 @@ def replay_quarantine(
     reading = Reading(Vocabulary(status_words))
     with open_staging(home) as connection:
         rows = rows_in(connection, only, None)
+        rows.sort(key=lambda row: (-row.load_id, row.segment, row.byte_offset))
         if only is not None and not rows:
             raise HomeError(f"{only} is not in quarantine; see `orb-learning quarantine list`")
         valid: list[Quarantined] = []

@@ -11,6 +11,7 @@ from orb_learning.staging import (
     downgrade,
     erased_subjects,
     known_migrations,
+    look_at_staging,
     open_staging_file,
     upgrade,
     without_tombstone,
@@ -42,7 +43,7 @@ def migrate_up(home: Home, to: int | None = None, *, is_plan: bool = False) -> M
     Raises:
         BusyError, HomeError, MigrationError: see `open_staging` and `upgrade`.
     """
-    with open_staging_file(home) as connection:
+    with (look_at_staging if is_plan else open_staging_file)(home) as connection:
         applied = upgrade(connection, to, is_plan=is_plan)
         if applied and not is_plan:
             drop_warehouse(home)
@@ -51,10 +52,13 @@ def migrate_up(home: Home, to: int | None = None, *, is_plan: bool = False) -> M
 
 def migrate_down(home: Home, to: int, *, is_plan: bool = False) -> MigrationReport:
     """Take back what is above a version, after a backup. See `migrate_up`."""
+    if is_plan:
+        with look_at_staging(home) as connection:
+            return MigrationReport([], downgrade(connection, to, is_plan=True))
     with home.locked():
         with open_staging_file(home) as connection:
             doomed = downgrade(connection, to, is_plan=True)
-        if is_plan or not doomed:
+        if not doomed:
             return MigrationReport([], doomed)
         is_newest = not migrate_up(home, is_plan=True).applied
         with open_staging_file(home) as connection:
@@ -78,9 +82,9 @@ def reset(home: Home, *, is_plan: bool = False) -> MigrationReport:
 
     Segments that the spool still holds are loaded again by the next refresh. See `migrate_up`.
     """
+    if is_plan:
+        return MigrationReport(known_migrations(), migrate_down(home, 0, is_plan=True).taken_back)
     with home.locked():
-        down = migrate_down(home, 0, is_plan=is_plan)
-        if is_plan:
-            return MigrationReport(known_migrations(), down.taken_back)
+        down = migrate_down(home, 0)
         up = migrate_up(home)
     return MigrationReport(up.applied, down.taken_back, down.backup)

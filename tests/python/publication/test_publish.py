@@ -67,7 +67,8 @@ def test_nothing_is_published_before_the_first(home):
     with pytest.raises(NotPublishedError) as caught:
         current(home)
     assert str(caught.value) == (
-        f"nothing is published in {home.root} yet; run `orb-learning refresh` or `dbt build`"
+        f"nothing is published in {home.root} yet, a new home: there is no such directory; "
+        "run `orb-learning refresh` or `dbt build`"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from datetime import UTC, timedelta
 from uuid import UUID, uuid4
 
 import duckdb
@@ -24,6 +24,8 @@ from orb_learning.staging import (
     replay_quarantine,
 )
 from stores import NOON
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_what_is_in_quarantine_is_listed_newest_first(home, spool, staging):
 
     rows = list_quarantine(home)
 
-    assert [row.line for row in rows] == [b"bad 3", b"bad 1", b"bad 2"]
+    assert [row.line for row in rows] == [b"bad 3", b"bad 2", b"bad 1"]
     assert [row.load_id for row in rows] == [2, 1, 1]
     assert list_quarantine(home, limit=1) == rows[:1]
     assert list_quarantine(home, only=rows[1].quarantine_id) == rows[1:2]
@@ -67,12 +69,26 @@ def test_a_refusal_came_when_a_hook_made_it_and_a_bad_line_when_it_was_loaded(ho
     staging.load()
     ((loaded_at,),) = staging.query("select loaded_at from ledger.loads")
     assert [row.captured_at for row in list_quarantine(home)] == [
-        NOON,
         loaded_at.replace(tzinfo=UTC),
+        NOON,
     ]
 
 
-def test_of_one_load_quarantine_is_listed_by_segment_and_place(home, spool, staging, pool):
+def test_of_one_load_quarantine_is_listed_newest_first(home, spool, staging):
+    def refusal(minutes: int) -> InvalidEvent:
+        return InvalidEvent(
+            claimed_type=f"{minutes}", reason="x", payload="{}", captured_at=NOON + minutes * MINUTE
+        )
+
+    spool.write("a.jsonl", refusal(1), refusal(4))
+    spool.write("b.jsonl", refusal(2), refusal(3))
+    staging.load()
+
+    assert [row.claimed_type for row in list_quarantine(home)] == ["4", "3", "2", "1"]
+    assert [row.claimed_type for row in list_quarantine(home, limit=2)] == ["4", "3"]
+
+
+def test_what_came_at_once_is_listed_from_its_last_line_on(home, spool, staging, pool):
     spool.write("b.jsonl", b"bad 3", b"bad 4")
     spool.write("a.jsonl", pool(1), b"bad 1", b"bad 2")
     staging.load()
@@ -82,7 +98,7 @@ def test_of_one_load_quarantine_is_listed_by_segment_and_place(home, spool, stag
         connection.execute("insert into ledger.quarantine from held")
 
     listed = [row.line for row in list_quarantine(home)]
-    assert listed == [b"bad 1", b"bad 2", b"bad 3", b"bad 4"]
+    assert listed == [b"bad 4", b"bad 3", b"bad 2", b"bad 1"]
 
 
 def test_replay_makes_it_as_if_the_lines_had_never_been_bad(home, spool, staging, pool, forgetful):
@@ -146,7 +162,7 @@ def test_one_line_can_be_replayed_alone(home, spool, staging, pool, forgetful):
     forgetful()
     only = list_quarantine(home)[1].quarantine_id
     assert replay_quarantine(home, only=only).loaded == 1
-    assert staging.pools() == ["pool-0003"]
+    assert staging.pools() == ["pool-0001"]
     with pytest.raises(HomeError, match=f"{only} is not in quarantine"):
         replay_quarantine(home, only=only)
 
