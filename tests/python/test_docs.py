@@ -77,7 +77,21 @@ class Bus:
     async def publish(self, message): ...
 
 
+class TaskRouter:
+    async def route(self, task):
+        return {"adapter": "prefect"}
+
+    async def execute_with_fallback(self, task):
+        return {"success": True}
+
+
+class Runner:
+    async def run(self, task):
+        return {"success": True}
+
+
 router, pool_manager, bus = Router(), PoolManager(), Bus()
+task_router, runner = TaskRouter(), Runner()
 """
 
 PROGRAM = "from orb_learning.cli import main; main()"

@@ -4,6 +4,7 @@ from orb_learning.capture._adapt import clean_text, cleaned, json_value, to_valu
 from orb_learning.capture._build import MAX_PAYLOAD_CHARACTERS, build, ids_first, made, reason_of
 from orb_learning.capture._execution import RunningExecution, current_execution
 from orb_learning.capture._host_values import (
+    TASK_ARGUMENTS,
     decision_fields,
     event_fields,
     fields_of,
@@ -38,6 +39,7 @@ from orb_learning.capture._wrapping import Call, watched
 __all__ = [
     "MAX_PAYLOAD_CHARACTERS",
     "QUALITY_SCALES",
+    "TASK_ARGUMENTS",
     "Call",
     "CaptureStats",
     "Reading",

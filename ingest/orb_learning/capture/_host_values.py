@@ -43,8 +43,11 @@ MAX_TOLD_CHARACTERS = 128 * 1024
 """What is kept of all of them: an outcome is not lost because it is long."""
 
 _TIER_KEYS = ("model_tier", "tier", "model")
-_TASK_ARGUMENTS = ("task", "task_data", "request")
+TASK_ARGUMENTS = ("task", "task_data", "request")
+_CHOSEN = ("adapter", "adapter_name", "adapter_id", "agent", "provider", "worker")
+_MADE = ("result", "results", "output", "response")
 _SCALARS = (str, bytes, int, float, bool, list, tuple, set, frozenset, type(None))
+_PARTS = (str, int, float, Enum)
 _NAMES = {
     name
     for name, hint in get_type_hints(RoutingFields).items()
@@ -129,11 +132,17 @@ def name_of(value: object) -> str | None:
 
 
 def task_argument(arguments: Mapping[str, Any], skipped: str | None = None) -> object:
-    """Return the task among a call's arguments: by its name, else the first."""
-    for name in _TASK_ARGUMENTS:
+    """Return the task among a call's arguments: by its name, else the first that may be one."""
+    for name in TASK_ARGUMENTS:
         if name in arguments:
             return arguments[name]
-    return next((value for name, value in arguments.items() if name != skipped), None)
+    parts = spellings(RoutingDecision)
+    for name, value in arguments.items():
+        # What is named for another field, such as `task_type`, is a part of the task.
+        is_part = parts.get(name, "task_description") != "task_description"
+        if name != skipped and not (is_part and issubclass(type(value), _PARTS)):
+            return value
+    return None
 
 
 def task_fields(task: object, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def task_fields(task: object, arguments: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         name: value
         for name, value in arguments.items()
-        if value is not task and name in known and issubclass(type(value), str | int | float | Enum)
+        if value is not task and name in known and issubclass(type(value), _PARTS)
     }
     if issubclass(type(task), str):
         told["task_description"] = task
@@ -166,10 +175,16 @@ def is_outcome(told: Mapping[str, Any], words: Vocabulary = USUAL.words) -> bool
     if names_tier(told):
         return False
     with suppress(UnknownWordError):
-        if words.verdict(told) in (SUCCESS, FAILURE):
+        if words.verdict(told) in (SUCCESS, FAILURE) and not _has_only_chosen(told):
             return True
     names = spellings(RoutingOutcome)
     return any(names.get(key) in _ENDS and not is_empty(told[key]) for key in told)
+
+
+def _has_only_chosen(told: Mapping[str, Any]) -> bool:
+    """Tell whether a success is that of the choice: somebody is named, and nothing was made."""
+    is_named = any(told.get(key) is not None for key in _CHOSEN)
+    return is_named and told.get("success") is True and not any(key in told for key in _MADE)
 
 
 def outcome_fields(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from orb_learning._types import new_id, utc_now
 from orb_learning.capture import (
+    TASK_ARGUMENTS,
     Recorder,
     TaskScope,
     current_scope,
@@ -151,10 +152,16 @@ class RecordedCall(ABC):
 
 
 class Routing(RecordedCall):
-    """A call of a router's `route_task()`."""
+    """A call of a router's method."""
+
+    kind = "router"
 
     def __init__(
-        self, recorders: tuple[Recorder, ...], router: object, arguments: dict[str, Any]
+        self,
+        recorders: tuple[Recorder, ...],
+        router: object,
+        method: str,
+        arguments: dict[str, Any],
     ) -> None:
         """Begin; the decision is recorded when the router has made it."""
         task = task_argument(arguments)
@@ -195,15 +202,20 @@ class Routing(RecordedCall):
 
 
 class PoolExecution(RecordedCall):
-    """A call of a pool manager's `execute_on_pool()`."""
+    """A call of a pool manager's method."""
+
+    kind = "pool manager"
 
     def __init__(
-        self, recorders: tuple[Recorder, ...], manager: object, arguments: dict[str, Any]
+        self,
+        recorders: tuple[Recorder, ...],
+        manager: object,
+        method: str,
+        arguments: dict[str, Any],
     ) -> None:
         """Begin, and record the start."""
-        given = next(
-            (name for name in ("pool_id", "pool") if name in arguments), next(iter(arguments), "")
-        )
+        unnamed = (name for name in arguments if name not in TASK_ARGUMENTS)
+        given = next((name for name in ("pool_id", "pool") if name in arguments), next(unnamed, ""))
         task = task_argument(arguments, skipped=given)
         told = task_fields(task, {key: arguments[key] for key in arguments if key == "task_id"})
         super().__init__(recorders, named_task(told), task, scope_for_execution)
@@ -214,16 +226,16 @@ class PoolExecution(RecordedCall):
         self._pool = {key: value for key, value in pool.items() if value is not None}
         for recorder in recorders:
             recorder.will_record_pool(pool["pool_id"])
-        self._see_to_a_decision(told)
+        self._see_to_a_decision(told, method)
         self._begin_attempt()
         self._record(PoolExecutionStart, {**self._pool, **self._which_attempt()})
         self._scope.depth += 1
 
-    def _see_to_a_decision(self, task: dict[str, Any]) -> None:
+    def _see_to_a_decision(self, task: dict[str, Any], method: str) -> None:
         """See that the attempt has a decision that describes it."""
         attempts, decided = self._scope.attempts, self._scope.decision
         if decided is None:
-            told = {**self._pool, _INFERRED: "execute_on_pool"}
+            told = {**self._pool, _INFERRED: method}
             self._decide(told, task, self._began_at, self._next_attempt())
         elif attempts and (decided.attempt or 1) <= attempts:
             # Tried again without being routed again: the decision stands for this attempt too.

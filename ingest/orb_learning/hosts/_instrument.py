@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from orb_learning.capture import Call, Recorder, watched
 from orb_learning.errors import InstrumentationError
-from orb_learning.hosts._calls import PoolExecution, RecordedCall, Routing, not_recorded
+from orb_learning.hosts._calls import PoolExecution, Routing, not_recorded
 from orb_learning.hosts.protocols import PoolManager, Router
 
 _MARK = "_orb_learning_method"
 _ABSENT = object()
 
-Begin = Callable[["tuple[Recorder, ...]", object, dict[str, Any]], RecordedCall]
+Begin = type[Routing] | type[PoolExecution]
 
 
 class Instrumentation:
@@ -63,10 +63,15 @@ class _Method:
         except Exception as error:
             raise InstrumentationError(
                 f"cannot instrument {name}() of a {type(owner).__name__}: {error}; "
-                "use `telemetry.execution()` around the call instead"
+                "name another with `method`, or use `telemetry.execution()` around the call instead"
             ) from error
 
-    def add(self, telemetry: Recorder) -> Instrumentation:
+    def add(self, telemetry: Recorder, begin: Begin) -> Instrumentation:
+        if begin is not self._begin:
+            raise InstrumentationError(
+                f"{self._name}() of a {type(self.owner).__name__} is recorded already, as a "
+                f"{self._begin.kind}'s; a method is a router's or a pool manager's, not both"
+            )
         for watcher in self._watchers:
             if watcher.telemetry is telemetry:
                 return watcher
@@ -101,7 +106,7 @@ class _Method:
         recorders = tuple(watcher.telemetry for watcher in self._watchers)
         if recorders:
             try:
-                return self._begin(recorders, self.owner, self._arguments(args, kwargs))
+                return self._begin(recorders, self.owner, self._name, self._arguments(args, kwargs))
             except Exception as error:
                 not_recorded(recorders, f"a call of {self._name}()", error)
         return _Unwatched()
@@ -125,7 +130,13 @@ class _Unwatched:
     def failed(self, error: BaseException) -> None: ...
 
 
-def instrument_router(router: Router, telemetry: Recorder) -> Instrumentation:
+@overload
+def instrument_router(router: Router, telemetry: Recorder) -> Instrumentation: ...
+@overload
+def instrument_router(router: object, telemetry: Recorder, method: str) -> Instrumentation: ...
+def instrument_router(
+    router: object, telemetry: Recorder, method: str = "route_task"
+) -> Instrumentation:
     """Record every decision of a router, by wrapping its `route_task()`.
 
     Doing it twice changes nothing.
@@ -133,14 +144,24 @@ def instrument_router(router: Router, telemetry: Recorder) -> Instrumentation:
     Args:
         router: see `orb_learning.hosts.Router`.
         telemetry: the hooks, a `Telemetry`.
+        method: what the router calls its `route_task()`; a router that has several is instrumented
+            once for each.
 
     Raises:
-        InstrumentationError: the object has no `route_task()`, or lets it not be replaced.
+        InstrumentationError: the object has no such method, or lets it not be replaced.
     """
-    return _instrument(telemetry, router, "route_task", Routing)
+    return _instrument(telemetry, router, method, Routing)
 
 
-def instrument_pool_manager(manager: PoolManager, telemetry: Recorder) -> Instrumentation:
+@overload
+def instrument_pool_manager(manager: PoolManager, telemetry: Recorder) -> Instrumentation: ...
+@overload
+def instrument_pool_manager(
+    manager: object, telemetry: Recorder, method: str
+) -> Instrumentation: ...
+def instrument_pool_manager(
+    manager: object, telemetry: Recorder, method: str = "execute_on_pool"
+) -> Instrumentation:
     """Record every execution on a manager's pools, by wrapping its `execute_on_pool()`.
 
     Doing it twice changes nothing.
@@ -148,19 +169,25 @@ def instrument_pool_manager(manager: PoolManager, telemetry: Recorder) -> Instru
     Args:
         manager: see `orb_learning.hosts.PoolManager`.
         telemetry: the hooks, a `Telemetry`.
+        method: what the manager calls its `execute_on_pool()`; one that has several is
+            instrumented once for each.
 
     Raises:
-        InstrumentationError: the object has no `execute_on_pool()`, or lets it not be replaced.
+        InstrumentationError: the object has no such method, or lets it not be replaced.
     """
-    return _instrument(telemetry, manager, "execute_on_pool", PoolExecution)
+    return _instrument(telemetry, manager, method, PoolExecution)
 
 
 def _instrument(telemetry: Recorder, owner: object, name: str, begin: Begin) -> Instrumentation:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InstrumentationError(
+            f"method: expected a method's name, such as 'route', not {name!r:.100}"
+        )
     method = getattr(getattr(owner, name, None), _MARK, None)
     # Whoever wraps a method with `functools.wraps` passes the mark on.
     if not isinstance(method, _Method) or method.owner is not owner:
         method = _Method(owner, name, begin)
-    return method.add(telemetry)
+    return method.add(telemetry, begin)
 
 
 def _signature_of(method: Callable[..., Any]) -> inspect.Signature | None:

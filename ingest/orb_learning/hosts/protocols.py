@@ -15,17 +15,19 @@ class Router(Protocol):
     """Chooses a tier and a pool for a task; see `orb_learning.instrument_router`."""
 
     def route_task(self, *args: Any, **kwargs: Any) -> Any:
-        """Route a task.
+        """Route a task; `instrument_router(…, method="route")` takes one of another name.
 
-        The task is the argument named `task`, `task_data` or `request`, else the first one: a
-        mapping or an object with the fields of `RoutingDecision` as keys or attributes, in any of
-        the spellings that the hooks accept, or the task's description as text. Other arguments
-        that are fields of `RoutingDecision` count too.
+        The task is the argument named `task`, `task_data` or `request`, else the first one that
+        is not named for a field: a mapping or an object with the fields of `RoutingDecision` as
+        keys or attributes, in any of the spellings that the hooks accept, or the task's
+        description as text. Other arguments that are fields of `RoutingDecision` count too.
 
         Returns:
             the decision: a mapping or an object with `model_tier` (or `tier`, `model`) and
             whatever else it knows of `RoutingDecision`; or the tier alone, as text or an enum's
-            member. A router that runs the task itself may return the outcome instead.
+            member. A router that runs the task itself may return the outcome instead. An answer
+            with `success` true that names an `adapter`, `agent`, `provider` or `worker` and has no
+            `result`, `output` or `response` has only chosen.
         """
 
 
@@ -37,7 +39,7 @@ class PoolManager(Protocol):
     """
 
     def execute_on_pool(self, pool_id: str, task: Any, *args: Any, **kwargs: Any) -> Any:
-        """Execute a task on a pool.
+        """Execute a task on a pool; `instrument_pool_manager(…, method="run")` takes another name.
 
         Returns:
             the outcome: a mapping or an object with `success` or `status`, and whatever else it

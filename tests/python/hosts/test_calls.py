@@ -1141,3 +1141,82 @@ def test_nothing_that_a_host_does_is_refused(host, recorded):
 
     asyncio.run(main())
     assert [event for event in recorded() if isinstance(event, InvalidEvent)] == []
+
+
+# Methods of other names
+
+
+class Adapter(Enum):
+    PREFECT = "prefect"
+
+
+class TaskRouter:
+    """Chooses by one method, runs by another, and says `success` of both."""
+
+    async def route(self, task, preference_order=None):
+        return {"success": True, "adapter": Adapter.PREFECT, "task_type": task["task_type"]}
+
+    async def execute_with_fallback(self, task, preference_order=None):
+        if task.get("fails"):
+            return {"success": False, "error": "all adapters failed", "adapter": None}
+        return {"success": True, "adapter": Adapter.PREFECT, "result": "run-7"}
+
+
+class CapabilityRouter:
+    def route(self, task_type, additional_capabilities=None, domain="orchestration"):
+        return Task()
+
+
+class Runner:
+    """Runs tasks; its method names the task first, or no pool at all."""
+
+    def run(self, task, pool):
+        return {"status": "completed"}
+
+    def execute(self, task):
+        return {"status": "failed"}
+
+
+def test_a_router_may_have_a_method_of_any_name(telemetry, recorded):
+    router = TaskRouter()
+    instrument_router(router, telemetry, method="route")
+    asyncio.run(router.route({"task_type": "ai_task", "prompt": "fix it"}))
+    (decision,) = recorded()
+    assert isinstance(decision, RoutingDecision), "that a choice succeeded is no outcome"
+    assert (decision.task_type, decision.task_description) == ("ai_task", "fix it")
+    assert decision.metadata["adapter"] == "prefect"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_method_that_runs_the_task_tells_its_outcome(telemetry, recorded, fails):
+    router = TaskRouter()
+    for method in ("route", "execute_with_fallback"):
+        instrument_router(router, telemetry, method=method)
+    asyncio.run(router.execute_with_fallback({"task_type": "ai_task", "fails": fails}))
+    decision, outcome = recorded()
+    assert (decision.task_type, outcome.task_id) == ("ai_task", decision.task_id)
+    assert outcome.success is not fails
+    assert outcome.duration_source == "measured"
+
+
+@pytest.mark.parametrize("task_type", ["ai_task", Tier.LARGE])
+def test_an_argument_that_is_named_for_a_field_is_not_the_task(telemetry, recorded, task_type):
+    router = CapabilityRouter()
+    instrument_router(router, telemetry, method="route")
+    router.route(task_type, ["rag"])
+    (decision,) = recorded()
+    said = task_type if isinstance(task_type, str) else task_type.value
+    assert (decision.task_type, decision.task_description) == (said, "fix it")
+
+
+def test_a_pool_manager_may_have_methods_of_any_name(telemetry, recorded):
+    manager = Runner()
+    for method in ("run", "execute"):
+        instrument_pool_manager(manager, telemetry, method=method)
+    manager.run({"prompt": "fix it"}, "p")
+    manager.execute({"prompt": "fix that"})
+    decisions = [event for event in recorded() if isinstance(event, RoutingDecision)]
+    assert [decision.metadata["inferred_from"] for decision in decisions] == ["run", "execute"]
+    assert [decision.task_description for decision in decisions] == ["fix it", "fix that"]
+    ends = [event for event in recorded() if isinstance(event, PoolExecutionComplete)]
+    assert [(end.pool_id, end.success) for end in ends] == [("p", True), (None, False)]

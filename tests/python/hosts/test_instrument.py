@@ -581,3 +581,17 @@ def test_a_host_that_keeps_to_the_protocols_can_be_instrumented(telemetry, recor
     assert host.route_task(TASK) is None
     assert host.execute_on_pool("p", TASK) is None
     assert len({event.task_id for event in recorded()}) == 1
+
+
+@pytest.mark.parametrize("method", ["", "no name", 7, None, Manager().execute_on_pool])
+@pytest.mark.parametrize("instrument", [instrument_router, instrument_pool_manager])
+def test_what_is_no_methods_name_is_refused(telemetry, instrument, method):
+    with pytest.raises(InstrumentationError, match="expected a method's name, such as 'route'"):
+        instrument(Manager(), telemetry, method=method)
+
+
+def test_one_method_is_a_routers_or_a_pool_managers(telemetry):
+    host = Manager()
+    instrument_pool_manager(host, telemetry)
+    with pytest.raises(InstrumentationError, match="recorded already, as a pool manager's"):
+        instrument_router(host, telemetry, method="execute_on_pool")
