@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import sys
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -54,7 +57,17 @@ class ErrorType(StrEnum):
 
 def new_id() -> uuid.UUID:
     """Return a UUIDv7: unique, and ordered by the time it was made."""
+    if sys.is_finalizing():  # what is compiled may be gone
+        return _late_id()
     return uuid_utils.compat.uuid7()
+
+
+def _late_id() -> uuid.UUID:
+    milliseconds = time.time_ns() // 1_000_000
+    data = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
+    data[6] = 0x70 | data[6] & 0x0F
+    data[8] = 0x80 | data[8] & 0x3F
+    return uuid.UUID(bytes=bytes(data))
 
 
 def utc_now() -> datetime:

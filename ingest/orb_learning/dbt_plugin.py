@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.events.logging import AdapterLogger
+from dbt.adapters.factory import FACTORY
 from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 from dbt_common.invocation import get_invocation_id
@@ -25,7 +26,7 @@ from dbt_common.invocation import get_invocation_id
 from orb_learning._database import limit_memory
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
-from orb_learning.home import Home
+from orb_learning.home import HOME_VARIABLE, Home
 from orb_learning.publication import Keyed, later_day_published, publish
 from orb_learning.staging import open_staging
 from orb_learning.upkeep import take_in
@@ -40,6 +41,8 @@ LOADING_COMMANDS = ("run", "build")
 DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metadata pointer")
 """What DuckDB says of a file whose blocks are damaged."""
 
+OUR_MODEL = "model.orb_learning.executions"
+
 DONE = {"success", "pass", "warn", "no-op"}
 
 logger = AdapterLogger("orb-learning")
@@ -52,8 +55,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         """Find the home; nothing on disk is touched before dbt connects."""
         if self.creds is None:
             raise DbtRuntimeError("orb_learning.dbt_plugin needs the profile's credentials")
+        _refuse_another_project()
+        self._home = home_of(self.creds)
         freeze_garbage_collector()
-        self._home = Home(Path(self.creds.path).absolute().parent)
         self._invocation = ""
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -150,6 +154,43 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
     def _note_damage(self) -> None:
         logger.warning("the warehouse is damaged; the next run builds it anew from staging")
         self._home.warehouse_damage.touch(mode=0o600)
+
+
+def _refuse_another_project() -> None:
+    """Refuse a project without our models: loading would end in nothing, beside foreign files."""
+    adapter = FACTORY.adapters.get("duckdb")
+    manifest = adapter and adapter.get_macro_resolver()
+    if manifest is not None and OUR_MODEL not in manifest.nodes:  # `dbt debug` reads no models
+        raise DbtRuntimeError(
+            "this dbt project has none of orb-learning's models: take the plugin "
+            "orb_learning.dbt_plugin out of its profile, or run dbt in orb-learning's project"
+        )
+
+
+def home_of(credentials: DuckDBCredentials) -> Home:
+    """Return the home that a profile names.
+
+    Raises:
+        DbtRuntimeError: its paths are not those of a home, or what lies there is none.
+    """
+    path = Path(credentials.path)
+    home = Home(path.absolute().parent)
+    attached = [Path(one.path).resolve() for one in credentials.attach or () if one.alias]
+    is_local = "://" not in credentials.path and not credentials.path.startswith(("md:", ":"))
+    if not is_local or path.name != home.warehouse.name or home.staging.resolve() not in attached:
+        raise DbtRuntimeError(
+            f"the profile's path {credentials.path} is in no home of orb-learning: it must be "
+            "<home>/warehouse.duckdb, with <home>/staging.duckdb attached as staging; "
+            "orb-learning's profiles.yml does it"
+        )
+    ours = (home.staging, home.spool, home.published, home.backups)
+    foreign = (home.warehouse, home.root / "dbt_project.yml")
+    if not any(path.exists() for path in ours) and any(path.exists() for path in foreign):
+        raise DbtRuntimeError(
+            f"{home.root} is no home of orb-learning, and holds other things: name another "
+            f"directory, for instance with {HOME_VARIABLE}"
+        )
+    return home
 
 
 def _close_and_release(connection: duckdb.DuckDBPyConnection, home: Home) -> None:

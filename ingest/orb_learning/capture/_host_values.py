@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
@@ -94,6 +95,8 @@ def event_fields(
     of that field goes into the metadata, so that the rest of the event stands. An outcome whose
     word nobody knows keeps it, for whoever records it to refuse.
     """
+    if sys.is_finalizing():  # what is compiled may be gone, and the loader reads them
+        return {name: value for source in reversed(sources) for name, value in source.items()}
     fitting = [_fitting(cls, source) for source in sources]
     try:
         values = to_values(cls, fitting, reading)

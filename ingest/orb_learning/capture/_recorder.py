@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Any, Self, TypeVar
 from orb_learning._success import UnknownWordError, Vocabulary
 from orb_learning.capture._adapt import clean_text
 from orb_learning.capture._build import build, direct, reason_of, refusal
+from orb_learning.capture._late import late_line
 from orb_learning.capture._masking import Masker
 from orb_learning.capture._misfits import Reading
 from orb_learning.capture._task_context import decided
@@ -77,6 +79,8 @@ class Recorder:
     counted in `stats()` and logged.
     """
 
+    _is_ending = staticmethod(sys.is_finalizing)  # the class keeps it: a module loses its names
+
     def __init__(
         self,
         home: str | os.PathLike[str] | None = None,
@@ -115,6 +119,7 @@ class Recorder:
         self._once_read = replace(self.reading, quality_scale=100)
         self._masker = Masker(mask, hash_descriptions=hash_descriptions)
         self._has_work = self._masker.has_work
+        self._keeps_words = mask is None
         for event in _HOOKED:
             event.model_rebuild()  # now, and not within the first call of a hook
         self._quarantined = 0
@@ -162,12 +167,17 @@ class Recorder:
     ) -> E | None:
         """Record an event; return it once the operating system holds it, else None.
 
+        While the interpreter ends the answer is None, and the loader validates what is written.
+
         Args:
             cls: the event's class; `Event` takes what `given` is.
             given: an event, a record, a mapping, or any object with the fields as attributes.
             fields: further fields; they win over `given`.
             is_read: whether `event_fields` has read the host's numbers already.
         """
+        if self._is_ending():
+            self._record_late(cls, given, fields)
+            return None
         reading = self._once_read if is_read else self.reading
         try:
             event = direct(cls, given, fields, reading)
@@ -199,6 +209,13 @@ class Recorder:
         if cls is RoutingDecision or cls is Event or self._listeners:
             self._follow_up(event)
         return event
+
+    def _record_late(self, cls: type[Event], given: object, fields: dict[str, Any]) -> None:
+        """Record what the loader is to validate, or count it as dropped; a log may be gone too."""
+        try:
+            self._spool.append(late_line(cls, given, fields, keeps_words=self._keeps_words))
+        except Exception:
+            self._dropped += 1
 
     def _follow_up(self, event: Event) -> None:
         """Let the running code know its decision, and the listeners what was recorded."""
