@@ -41,6 +41,10 @@ EXPLAIN_WORDS = {
 MAX_NESTING = 64
 """How deep lists and structs may be nested that are bound to a query."""
 
+MAX_TREE_DEPTH = 900
+"""How deep DuckDB's tree of a query may be: a call within a call is two levels. What is deeper may
+run into its time limit; Python 3.11 reads nothing much deeper, later ones do."""
+
 MAX_PARSE_SECONDS = 1.0
 """Processor time to take a text apart. To run it takes that again, while no other thread may go on;
 20 KB of nested comments took 3 s."""
@@ -108,9 +112,11 @@ def _tree(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
 def _functions(tree: str) -> Iterator[tuple[str, bool]]:
     """Yield each function that a query calls, and whether it stands where a table does."""
     try:
-        left = [json.loads(tree)["statements"]]
+        left = [json.loads(tree)["statements"]] if _depth(tree) <= MAX_TREE_DEPTH else None
     except (RecursionError, KeyError):  # or DuckDB says an error in its place
-        raise InvalidQueryError("sql: it is nested too deep to be looked at") from None
+        left = None
+    if left is None:
+        raise InvalidQueryError("sql: it is nested too deep to be looked at")
     while left:
         node: Any = left.pop()
         if isinstance(node, list):
@@ -121,6 +127,18 @@ def _functions(tree: str) -> Iterator[tuple[str, bool]]:
                 yield str(node["function"].get("function_name", "")).lower(), True
             elif "function_name" in node:
                 yield str(node["function_name"]).lower(), False
+
+
+def _depth(tree: str) -> int:
+    """Return how deep JSON text is nested, or how deep it is at the most, if that is little."""
+    most = tree.count("{") + tree.count("[")
+    if most <= MAX_TREE_DEPTH:
+        return most
+    depth = deepest = 0
+    for sign in re.findall(r"[][{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", tree)):
+        depth += 1 if sign in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def refuse_deep(params: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -202,3 +203,50 @@ def test_no_query_takes_the_publication_from_others(published):
             assert (await db.query("select count(*) from facts")).rows == [(9,)]
 
     asyncio.run(read())
+
+
+NESTED = {
+    "calls": ("abs(", "1", ")", 446),
+    "lists": ("[", "1", "]", 446),
+    "sums": ("1 + ", "1", "", 446),
+    "queries": ("(select ", "1", ")", 223),
+    "cases": ("case when true then ", "1", " end", 297),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_how_deep_a_query_may_be_nested_depends_on_no_interpreter(kind):
+    before, inner, after, most = NESTED[kind]
+    stack = sys.getrecursionlimit()
+    with duckdb.connect() as connection:
+        for limit in (stack, 100_000):
+            sys.setrecursionlimit(limit)
+            try:
+                guard.read_only(connection, f"select {before * most}{inner}{after * most}")
+                for deeper in (most + 1, 900):
+                    with pytest.raises(InvalidQueryError, match="nested too deep"):
+                        guard.read_only(
+                            connection, f"select {before * deeper}{inner}{after * deeper}"
+                        )
+            finally:
+                sys.setrecursionlimit(stack)
+
+
+def test_what_is_long_or_only_looks_nested_is_not_deep():
+    with duckdb.connect() as connection:
+        for sql in (
+            f"select {'true and ' * 2000} true",
+            "select 1" + " union all select 1" * 1000,
+            f"select '{'[{' * 2000}', '\\', e'\\\\\"{'[' * 2000}'",
+            f"select {', '.join(map(str, range(5000)))}",
+        ):
+            assert guard.read_only(connection, sql)
+
+
+def test_where_the_stack_is_nearly_used_up_a_query_is_refused_too(monkeypatch):
+    def loads(_: str) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(guard.json, "loads", loads)
+    with duckdb.connect() as connection, pytest.raises(InvalidQueryError, match="too deep"):
+        guard.read_only(connection, "select 1")
