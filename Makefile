@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sources migration test lint typecheck unit fixture long machine mutants faults soak canaries bench-capture bench-serving bench-refresh clean
+.PHONY: help setup demo sources migration test lint typecheck unit fixture long machine mutants faults soak pythons hosts canaries bench-capture bench-serving bench-refresh clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,12 @@ $(VENV)-next/.ready: Makefile
 		duckdb==2.0.0 dbt-core==1.11.16 dbt-duckdb==1.11.1 pytest pytest-timeout hypothesis
 	touch $@
 
+pythons: setup  ## the tests of events, hooks and loader on each interpreter that is found
+	$(BIN)/python tests/pythons.py
+
+hosts: setup  ## ask pip whether the base install goes with the agent frameworks of today
+	$(BIN)/python tests/hosts.py
+
 canaries: $(VENV)-next/.ready  ## what DuckDB 2.0 and dbt do; `make test` tries the tested versions
 	$(VENV)-next/bin/pytest tests/upstream
 
@@ -106,4 +112,4 @@ bench-refresh: setup  ## time loads, refreshes and publications, into docs/bench
 	$(BIN)/python benchmarks/refresh.py --write docs/benchmarks.md
 
 clean:  ## remove what the other targets made, data/ excepted
-	rm -rf $(VENV) $(VENV)-next target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-next $(VENV)-pythons target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -13,23 +13,24 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import logging
 import os
 import stat
+import threading
+import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orb_learning.errors import BusyError, HomeError
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 HOME_VARIABLE = "ORB_LEARNING_HOME"
 LOCK_TIMEOUT_VARIABLE = "ORB_LEARNING_LOCK_TIMEOUT"
 DEFAULT_LOCK_TIMEOUT_SECONDS = 600.0
+LOCK_POLL_SECONDS = 0.05
 
 logger = logging.getLogger("orb_learning.home")
 
@@ -158,28 +159,23 @@ class Home:
 
     def acquire_lock(self, timeout_seconds: float | None = None) -> None:
         """Take the lock; pair each call with one of `release_lock`. See `locked`."""
-        from filelock import Timeout
-
         if timeout_seconds is None:
             timeout_seconds = _lock_timeout()
         self.create()
-        lock = _lock_at(self.lock_file, os.getpid())
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.warning(
-                "%s holds %s; waiting up to %g s for it",
-                self._holder(),
-                self.lock_file,
-                timeout_seconds,
-            )
-            try:
-                lock.acquire(timeout=timeout_seconds)
-            except Timeout:
-                raise BusyError(
-                    f"{self._holder()} still holds {self.lock_file} after {timeout_seconds:g} s; "
-                    "try again when it has finished"
-                ) from None
+            lock = _lock_at(self.lock_file.resolve())
+            if not lock.acquire():
+                logger.warning(
+                    "%s holds %s; waiting up to %g s for it",
+                    self._holder(),
+                    self.lock_file,
+                    timeout_seconds,
+                )
+                if not lock.acquire(timeout_seconds):
+                    raise BusyError(
+                        f"{self._holder()} still holds {self.lock_file} after {timeout_seconds:g} "
+                        "s; try again when it has finished"
+                    )
         except OSError as error:
             raise HomeError(
                 f"cannot lock {self.lock_file}: {error.strerror}; "
@@ -191,13 +187,92 @@ class Home:
 
     def release_lock(self) -> None:
         """Give back what one `acquire_lock` took."""
-        _lock_at(self.lock_file, os.getpid()).release()
+        _lock_at(self.lock_file.resolve()).release()
 
     def _holder(self) -> str:
         try:
             return f"process {int(self.lock_holder.read_text())}"
         except (OSError, ValueError):
             return "another process"
+
+
+class FileLock:
+    """A file that one process holds at a time, and any number of times; its death frees the file.
+
+    The threads of the process hold it together. A fork's child holds nothing.
+    """
+
+    # By `flock`, as filelock does it: of that, hosts ask for releases that exclude each other.
+
+    def __init__(self, path: Path) -> None:
+        """Make a lock; the file is made when it is first taken."""
+        self._path = path
+        self._mutex = threading.Lock()
+        self._holds = 0
+        self._fd = -1
+        _locks.add(self)
+
+    def acquire(self, timeout_seconds: float = 0) -> bool:
+        """Take the lock, or return False if another process keeps it for all that time.
+
+        Raises:
+            OSError: the file cannot be made or locked.
+        """
+        until = time.monotonic() + timeout_seconds
+        while True:
+            with self._mutex:
+                if self._holds or self._take():
+                    self._holds += 1
+                    return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, LOCK_POLL_SECONDS))
+
+    def release(self) -> None:
+        """Give back what one `acquire` took; harmless if it is not held."""
+        with self._mutex:
+            self._holds = max(0, self._holds - 1)
+            if not self._holds and self._fd >= 0:
+                fd, self._fd = self._fd, -1
+                # A child that is just forked has a copy: closing alone would leave it locked.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(fd, fcntl.LOCK_UN)
+                os.close(fd)
+
+    def _take(self) -> bool:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(fd).st_nlink:  # who removes the file meanwhile lets others lock a new one
+                self._fd = fd
+                return True
+        except BlockingIOError:
+            pass
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)
+        return False
+
+    def _after_fork_in_child(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        # Another thread of the parent may have held the mutex; here nobody will let go of it.
+        self._mutex = threading.Lock()
+        self._holds = 0
+        self._fd = -1
+
+
+_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for lock in list(_locks):
+        lock._after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def size_of(path: Path) -> int:
@@ -225,13 +300,8 @@ def refuse_if_others_may_write(root: Path) -> None:
         )
 
 
-@functools.cache
-def _lock_at(path: Path, process: int) -> BaseFileLock:
-    # Kept for the life of the process: a lock object that is collected gives its lock back. One
-    # per process: a fork's child may not use what its parent holds.
-    from filelock import FileLock
-
-    return FileLock(path, mode=0o600, is_singleton=True, thread_local=False)
+_lock_at = functools.cache(FileLock)
+"""The one lock of a file in this process."""
 
 
 def _lock_timeout() -> float:

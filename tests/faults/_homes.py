@@ -197,7 +197,6 @@ def settle(result: Result, what: str, work: Any, seconds: float = 120.0) -> Any:
 def warm_up(folder: Path) -> None:
     """Do once what first uses cost, so that forked children need not; no database is opened."""
     for module in (
-        "filelock",
         "orb_learning.embeddings._publish",
         "orb_learning.publication._publish",
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orb_learning.errors import BusyError, HomeError, TransientError
-from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
+from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, FileLock, Home
 
 
 @pytest.fixture(autouse=True)
@@ -310,3 +311,63 @@ def test_a_wait_may_be_any_number_of_seconds(home, monkeypatch, seconds):
     monkeypatch.setenv(LOCK_TIMEOUT_VARIABLE, seconds)
     with home.locked():
         pass
+
+
+# The lock itself
+
+
+def test_a_lock_that_is_not_held_may_be_given_back(tmp_path):
+    lock = FileLock(tmp_path / "lock")
+    lock.release()
+    assert lock.acquire()
+    lock.release()
+    lock.release()
+    assert lock.acquire()
+    assert not FileLock(tmp_path / "lock").acquire()
+    lock.release()
+    assert FileLock(tmp_path / "lock").acquire()
+
+
+def test_a_lock_is_private_to_its_owner(tmp_path):
+    assert FileLock(tmp_path / "lock").acquire()
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
+
+
+def test_a_lock_whose_file_is_removed_as_it_is_taken_is_taken_on_the_next_one(
+    tmp_path, monkeypatch
+):
+    flock, left = fcntl.flock, [None]
+
+    def remove_and_lock(fd: int, operation: int) -> None:
+        if left:
+            left.pop()
+            (tmp_path / "lock").unlink()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
+    assert FileLock(tmp_path / "lock").acquire(timeout_seconds=60)
+    assert not FileLock(tmp_path / "lock").acquire()
+
+
+def test_a_lock_that_the_system_refuses_leaves_no_descriptor(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    before = len([*Path("/proc/self/fd").iterdir()])
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="No locks"):
+        FileLock(tmp_path / "lock").acquire()
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_a_forks_child_holds_nothing_and_keeps_nothing(tmp_path, children):
+    lock = FileLock(tmp_path / "lock")
+    assert lock.acquire()
+
+    def look() -> None:
+        assert not lock.acquire()
+        lock.release()
+
+    children.run(look)
+    assert not FileLock(tmp_path / "lock").acquire(), "the child freed it"
+    lock.release()

@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,11 @@ from orb_learning._event_fields import CONTENT_FIELDS
 from orb_learning._files import replacing
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
+from orb_learning.home import FileLock, Home
 
 if TYPE_CHECKING:
     import numpy as np
-    from filelock import BaseFileLock
     from numpy.typing import NDArray
-
-    from orb_learning.home import Home
 
 COMMIT_TIMEOUT_SECONDS = 60.0
 
@@ -296,16 +294,11 @@ class EmbeddingStore:
 
 
 @contextmanager
-def _held(path: Path, timeout_seconds: float, otherwise: str) -> Iterator[BaseFileLock]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, mode=0o600)
+def _held(path: Path, timeout_seconds: float, otherwise: str) -> Iterator[None]:
+    lock = FileLock(path)
+    if not lock.acquire(timeout_seconds):
+        raise BusyError(otherwise)
     try:
-        lock.acquire(timeout=timeout_seconds)
-    except Timeout:
-        raise BusyError(otherwise) from None
-    try:
-        yield lock
+        yield
     finally:
-        with suppress(OSError):
-            lock.release()
+        lock.release()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orb_learning._files import replacing
 from orb_learning.errors import BusyError
-from orb_learning.home import Home
+from orb_learning.home import FileLock, Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,9 @@ def is_scheduled(home: Home) -> bool:
 
 @contextmanager
 def only_scheduler(home: Home) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(home.schedule_lock, mode=0o600)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        raise BusyError(f"another scheduler works on {home.root}; stop it first") from None
+    lock = FileLock(home.schedule_lock)
+    if not lock.acquire(timeout_seconds=1):
+        raise BusyError(f"another scheduler works on {home.root}; stop it first")
     try:
         yield
     finally:

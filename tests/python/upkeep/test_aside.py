@@ -12,7 +12,7 @@ import pytest
 from orb_learning import Telemetry, _faults
 from orb_learning._database import connect
 from orb_learning.errors import HomeError, RefreshError
-from orb_learning.home import Home
+from orb_learning.home import FileLock, Home
 from orb_learning.publication import current
 from orb_learning.refresh import RefreshReport
 from orb_learning.upkeep import _aside, refresh_into
@@ -131,10 +131,10 @@ def test_the_home_is_free_while_the_publication_is_made(home, tmp_path, built, m
     refresh = _aside.Refresher.refresh
 
     def look(self, *, as_of):
-        from filelock import FileLock
-
-        with FileLock(home.lock_file, timeout=0, is_singleton=False):
-            return refresh(self, as_of=as_of)
+        lock = FileLock(home.lock_file)
+        assert lock.acquire()
+        lock.release()
+        return refresh(self, as_of=as_of)
 
     monkeypatch.setattr(_aside.Refresher, "refresh", look)
     refresh_into(home, tmp_path / "into")

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from filelock import FileLock
 
 from orb_learning import Telemetry
 from orb_learning.errors import HomeError
 from orb_learning.events import PoolCreated
-from orb_learning.home import Home
+from orb_learning.home import FileLock, Home
 from orb_learning.refresh import ScheduleState
 from orb_learning.refresh._state import write_state
 from orb_learning.staging import downgrade, open_staging_file
@@ -165,8 +164,11 @@ def test_a_status_tells_of_the_newest_scheduler_also_while_a_load_is_at_work(hom
     state = ScheduleState(os.getpid(), 60)
     write_state(home, state)
     assert (read_status(home).schedule, read_status(home).is_scheduled) == (state, False)
-    with FileLock(home.schedule_lock), duckdb.connect(str(home.staging)):
+    lock = FileLock(home.schedule_lock)
+    assert lock.acquire()
+    with duckdb.connect(str(home.staging)):
         busy = read_status(home)
+    lock.release()
     assert busy.last_load_id is None
     assert (busy.schedule, busy.is_scheduled) == (state, True)
 
