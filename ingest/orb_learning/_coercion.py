@@ -111,6 +111,13 @@ def _no_bool(value: object) -> object:
     return value
 
 
+# pydantic 2.13 looks faster for ASCII, which is in NFC as it is. Hosts ask for older releases.
+_ASCII: dict[str, Any] = {"pattern": r"^[[:ascii:]]*$"}
+_VISIBLE_ASCII: dict[str, Any] = {"pattern": r"^[[:ascii:]]*[[:ascii:]&&\S][[:ascii:]]*$"}
+if "ascii_only" in core_schema.StringSchema.__annotations__:
+    _ASCII = _VISIBLE_ASCII = {"ascii_only": True}
+
+
 class InNfc:
     """Makes a text a name, see `in_nfc`."""
 
@@ -119,7 +126,7 @@ class InNfc:
     ) -> core_schema.CoreSchema:
         text: Any = handler(source)
         return _first_of(
-            {**text, "ascii_only": True},
+            {**text, **_ASCII},
             core_schema.no_info_after_validator_function(in_nfc, text),
             fault="String should have at least 1 character",
             spelled_as="str",
@@ -135,12 +142,10 @@ class BlankIsNone:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        text = core_schema.str_schema(pattern=r"\S", ascii_only=self._is_name)
-        name = core_schema.no_info_after_validator_function(
-            in_nfc, core_schema.str_schema(pattern=r"\S")
-        )
+        text: Any = core_schema.str_schema(pattern=r"\S")
+        name = core_schema.no_info_after_validator_function(in_nfc, text)
         return _first_of(
-            text,
+            {**text, **_VISIBLE_ASCII} if self._is_name else text,
             core_schema.none_schema(),
             *([name] if self._is_name else []),
             core_schema.no_info_plain_validator_function(_none_of_blank),
