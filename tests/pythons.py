@@ -19,6 +19,7 @@ TESTS = [
     *("test_events.py", "test_misfits.py", "test_records.py", "test_status_words.py"),
     *("test_success.py", "test_types.py", "test_home.py"),
 ]
+WITHOUT = "staging/test_worked_migration.py"  # it runs dbt, which hosts need not have
 NEEDED = ["pytest", "pytest-timeout", "hypothesis", "pyarrow", "pyyaml"]
 
 
@@ -54,10 +55,11 @@ def run(version: str, python: str) -> bool:
     environment = ROOT / ".venv-pythons" / version
     own = str(environment / "bin" / "python")
     quiet = ["--quiet", "--disable-pip-version-check", "--constraint", "constraints.txt"]
+    tests = [*(f"tests/python/{name}" for name in TESTS), f"--ignore=tests/python/{WITHOUT}"]
     commands = [
         [python, "-m", "venv", str(environment)],
         [own, "-m", "pip", "install", *quiet, "--editable", ".", *NEEDED],
-        [own, "-m", "pytest", "-q", *(f"tests/python/{name}" for name in TESTS)],
+        [own, "-m", "pytest", "-q", *tests],
     ]
     return all(subprocess.call(command, cwd=ROOT) == 0 for command in commands)
 
