@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 HOSTS = ["litellm", "langgraph", "crewai", "openai-agents", "pydantic-ai", "ag2", "smolagents"]
 
 
@@ -44,11 +45,12 @@ def resolved(*requirements: str) -> dict[str, str]:
 
 def main() -> int:
     """Ask for all hosts, or those named; return 1 if one does not go with this package."""
+    base = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
     faults = 0
     for host in sys.argv[1:] or HOSTS:
         try:
             release = f"{host}=={resolved(host)[host]}"
-            together = resolved(str(ROOT), release)
+            together = resolved(*base, release)
         except ConflictError as conflict:
             faults += 1
             print(f"{host}: NO\n{conflict}", flush=True)
