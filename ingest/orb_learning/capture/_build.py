@@ -36,6 +36,7 @@ from orb_learning.records import ExecutionRecord, FeedbackRecord, QualityPolicy,
 
 MAX_PAYLOAD_CHARACTERS = 32 * 1024
 MAX_REASON_CHARACTERS = 4 * 1024
+MAX_NAME_CHARACTERS = 200
 _MARGIN = 8 * 1024
 _MAX_SORTED = 1000
 
@@ -162,8 +163,9 @@ def refusal(
     # Cut once before, for speed, and once after: half a secret looks like none.
     nearest = json_value(_payload(given, fields), MAX_PAYLOAD_CHARACTERS + _MARGIN)
     said = masker.text(clean_text(reason[: MAX_REASON_CHARACTERS + _MARGIN]))
+    name = masker.text(clean_text(type(given).__name__[:_MARGIN]))
     return InvalidEvent(
-        claimed_type=getattr(cls, "type_name", type(given).__name__[:200] or "unknown"),
+        claimed_type=getattr(cls, "type_name", name[:MAX_NAME_CHARACTERS] or "unknown"),
         reason=said[:MAX_REASON_CHARACTERS],
         payload=json.dumps(masker.value(nearest), ensure_ascii=False)[:MAX_PAYLOAD_CHARACTERS],
     )

@@ -13,20 +13,12 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from orb_learning._types import pseudonym
-from orb_learning.capture._secrets import (
-    SECRETS,
-    is_secret_key,
-    may_hide_a_secret,
-    searcher,
-    with_label,
-)
+from orb_learning.capture._names import is_secret_key, value_keys, value_places
+from orb_learning.capture._secrets import masks, may_hide_a_secret, searcher
 from orb_learning.events import Event
-
-if TYPE_CHECKING:
-    import re
 
 E = TypeVar("E", bound=Event)
 
@@ -39,6 +31,7 @@ CUT_TEXTS = "cut_texts"
 _MARGIN = 4 * 1024
 _WITHHELD = "[withheld]"
 _MAX_PATH = 200
+_SENTENCE = 3  # spaces
 # An event that is masked must stay one: these fields take a few words only.
 _WORDS = frozenset(
     {
@@ -76,7 +69,7 @@ class Masker:
         self._within = threading.local()
         self._hash_descriptions = hash_descriptions
         self._looks_at_all = rule is not None or hash_descriptions
-        self._patterns: list[tuple[Callable[[str], bool], re.Pattern[str]]] | None = None
+        self._masks: list[tuple[Callable[[str], bool], Callable[[str], str]]] | None = None
 
     def has_work(self, line: bytes) -> bool:
         """Tell whether an event with this line must pass `masked` before it is written."""
@@ -102,27 +95,43 @@ class Masker:
         kept = self._by_the_rule(self._without_secrets(text))
         return text if kept == text else kept
 
-    def value(self, value: Any, cut: dict[str, Any] | None = None, path: str = "") -> Any:
+    def value(
+        self,
+        value: Any,
+        cut: dict[str, Any] | None = None,
+        path: str = "",
+        *,
+        is_secret: bool = False,
+    ) -> Any:
         """Return a JSON value with every text in it masked, the same one if nothing must go.
 
         Args:
             value: any JSON value.
             cut: takes the length and the hash of every text that is cut; without it none is.
             path: what stands before the names under which `cut` takes them.
+            is_secret: whether it stands under the name of a secret, so that all its texts go;
+                numbers are none.
         """
         if isinstance(value, str):
+            if is_secret:
+                return "[secret]" if value not in ("", "[secret]") else value
             return self.text(value) if cut is None else self._cut(value, path, cut)
         if isinstance(value, Mapping):
             items: dict[str, Any] = {}
             is_same = True
+            values = value_keys(value)
             for key, item in value.items():
                 name = _free(self.text(key), items)
-                items[name] = self._item(key, item, cut, f"{path}.{name}"[:_MAX_PATH])
+                items[name] = self._item(
+                    key, item, cut, f"{path}.{name}"[:_MAX_PATH], is_secret or key in values
+                )
                 is_same = is_same and name == key and items[name] is item
             return value if is_same else items
         if isinstance(value, list):
+            places = value_places(value)
             found = [
-                self.value(item, cut, f"{path}[{number}]") for number, item in enumerate(value)
+                self.value(item, cut, f"{path}[{number}]", is_secret=is_secret or number in places)
+                for number, item in enumerate(value)
             ]
             is_same = all(kept is item for kept, item in zip(found, value, strict=True))
             return value if is_same else found
@@ -143,14 +152,18 @@ class Masker:
         is_secret = self.text(user_id) != user_id or len(user_id) > MAX_TEXT_BYTES
         return pseudonym(user_id) if is_secret else user_id
 
-    def _item(self, key: str, item: Any, cut: dict[str, Any] | None, path: str) -> Any:
+    def _item(
+        self, key: str, item: Any, cut: dict[str, Any] | None, path: str, is_secret: bool
+    ) -> Any:
         if key == "user_id" and isinstance(item, str):
             return self._user(item)  # by which all of a user's can be erased, wherever it stands
-        if is_secret_key(key) and item not in (None, "", True, False):
-            return "[secret]"
-        if self._hash_descriptions and _is_description(key) and isinstance(item, str | list | dict):
+        # A sentence as a key says nothing of what a container under it holds.
+        is_name = isinstance(item, str) or key.count(" ") < _SENTENCE
+        is_secret = is_secret or (is_name and is_secret_key(key))
+        is_description = self._hash_descriptions and not is_secret and _is_description(key)
+        if is_description and isinstance(item, str | list | dict):
             return _hashed(item)
-        return self.value(item, cut, path)
+        return self.value(item, cut, path, is_secret=is_secret)
 
     def _payload(self, payload: str) -> str:
         """Mask what an import refused: a whole row of JSON, or the beginning of one."""
@@ -187,9 +200,11 @@ class Masker:
 
     def _without_secrets(self, text: str) -> str:
         if may_hide_a_secret(text):
-            for may_match, pattern in self._compiled():
+            if self._masks is None:
+                self._masks = masks()
+            for may_match, mask in self._masks:
                 if may_match(text):
-                    text = pattern.sub(with_label, text)
+                    text = mask(text)
         return text
 
     def _by_the_rule(self, text: str) -> str:
@@ -204,15 +219,6 @@ class Masker:
             return _WITHHELD
         finally:
             self._within.rule = False
-
-    def _compiled(self) -> list[tuple[Callable[[str], bool], re.Pattern[str]]]:
-        if self._patterns is None:
-            import re2
-
-            self._patterns = [
-                (searcher(secret.hint), re2.compile(secret.pattern)) for secret in SECRETS
-            ]
-        return self._patterns
 
 
 def _is_description(key: str) -> bool:

@@ -225,7 +225,7 @@ class Recorder:
             for listener in self._listeners:
                 listener(event)
         except Exception as error:  # the event is stored; the rest must not reach the host
-            self.warn("cannot announce an event: %r", type(error))
+            self.warn("cannot announce an event: %s", self._class_name(error))
 
     def _quarantine(
         self, cls: type[Event], given: object, fields: dict[str, Any], reason: str
@@ -261,7 +261,12 @@ class Recorder:
         if isinstance(error, SpoolWriteError):
             self.warn("event dropped: %s", error)
         else:
-            self.warn("event dropped, not even its refusal can be written: %r", type(error))
+            self.warn(
+                "event dropped, not even its refusal can be written: %s", self._class_name(error)
+            )
+
+    def _class_name(self, error: Exception) -> str:
+        return self._masker.text(clean_text(repr(type(error))))
 
     def will_record_pool(self, pool_id: object) -> None:
         """Remember that an instrumented pool manager runs this pool."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orb_learning import Telemetry
 from orb_learning._types import pseudonym, task_uuid
 from orb_learning.capture._masking import CUT_TEXTS, MAX_TEXT_BYTES, Masker
-from orb_learning.capture._secrets import SECRETS, SENSITIVE_END, SENSITIVE_KEY
+from orb_learning.capture._secrets import SECRETS
 from orb_learning.events import (
     EVENT_TYPES,
     Event,
@@ -331,20 +331,32 @@ def test_keys_that_come_to_read_the_same_keep_their_values():
     [
         *("password", "Password", "db_password", "pass_word", "PASSWD", "passphrase", "pwd"),
         *("secret", "clientSecret", "client_secret_", "AWS_SECRET_ACCESS_KEY", "secret-key"),
+        *("secretary", "Secrets.of.us", "old passcode 2", "credentials_file", "passwords"),
         *("token", "TOKEN", "_token", "access-token", "authToken", "github_token", "sessionToken"),
-        *("apikey", "X-Api-Key", "OPENAI_API_KEY", "private_key", "credentials"),
+        *("apikey", "X-Api-Key", "OPENAI_API_KEY", "private_key", "credentials", "key", "api.key"),
+        *("API_KEY_2", "AccountKey", "encryption key", "APIKey", "PGPASSWORD", "accessToken"),
         *("Authorization", "proxy-authorization", "Cookie", "Set-Cookie", "to\u212aen"),
+        *("auth", "httpAuth", "cookies", "user_jwt", "MYSQL_PWD", "db.pass", "PassPhrase"),
     ],
 )
-@pytest.mark.parametrize("value", ["plain words", 1234, ["plain words"], {"a": "plain words"}])
-def test_what_is_kept_under_a_secrets_name_is_secret_whatever_it_is(
-    telemetry, spool_holds, only, key, value
+def test_every_text_under_a_secrets_name_is_secret_and_no_number_is(
+    telemetry, spool_holds, only, key
 ):
-    telemetry.capture_sync(outcome(metadata={"headers": [{key: value, "a": "hay"}]}))
-    assert only().metadata == {"headers": [{key: "[secret]", "a": "hay"}]}
+    given = ["plain words", 1234, {"plain": "plain words", "n": 0.5, "ok": True}, "", None]
+    kept = ["[secret]", 1234, {"plain": "[secret]", "n": 0.5, "ok": True}, "", None]
+    headers = [{key: "plain words", "a": "hay"}, {key: given}, {key: {"a": given}}]
+    telemetry.capture_sync(outcome(metadata={"headers": headers}))
+    masked = [{key: "[secret]", "a": "hay"}, {key: kept}, {key: {"a": kept}}]
+    assert only().metadata == {"headers": masked}
     assert spool_holds("hay")
     assert not spool_holds("plain words")
-    assert not spool_holds(":1234")
+
+
+def test_a_user_in_a_secret_is_found_by_an_erasure():
+    event = outcome(metadata={"credentials": {"user_id": "alice", "more": "plain"}})
+    assert Masker().masked(event).metadata == {
+        "credentials": {"user_id": "alice", "more": "[secret]"}
+    }
 
 
 def test_what_is_kept_under_a_secrets_name_is_secret_in_quarantine_too(telemetry, only):
@@ -354,18 +366,45 @@ def test_what_is_kept_under_a_secrets_name_is_secret_in_quarantine_too(telemetry
     assert masked.payload == '{"pwd": "[secret]", "ü": 1}'
 
 
-@pytest.mark.parametrize("value", [None, "", True, False, 0])
-def test_that_there_is_a_secret_is_none(value):
+@pytest.mark.parametrize("value", [None, "", True, False, 0, 1234, 0.5, [], [1], {"a": 1}])
+def test_what_is_no_text_is_no_secret(value):
     event = outcome(metadata={"password": value})
     assert Masker().masked(event) is event
 
 
 @pytest.mark.parametrize(
-    "key", ["tokens", "prompt_tokens", "time_to_first_token", "secretary", "key", "PWD_old", "x"]
+    "key",
+    [
+        *("tokens", "prompt_tokens", "estimatedTokens", "tokenizer", "PWD_old", "x", "keys"),
+        *("cache_key", "primaryKey", "FOREIGN_KEY", "sort-key", "partition.key", "monkey"),
+        *("idempotency_key", "tests_passed", "pass_rate", "bypass", "compass", "author"),
+        *("authenticated", "authority", "cookie_banner", "auth_method", "broken", "key_count"),
+    ],
 )
 def test_other_keys_make_no_secret(key):
-    event = outcome(metadata={key: "plain words"})
+    event = outcome(metadata={key: "plain words", "a": {key: ["plain words"]}})
     assert Masker().masked(event) is event
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"name": "API_KEY", "value": "plain"}, {"name": "API_KEY", "value": "[secret]"}),
+        ({"Value": ["plain"], "Key": "auth"}, {"Value": ["[secret]"], "Key": "[secret]"}),
+        (["mysql", "--password", "plain"], ["mysql", "--password", "[secret]"]),
+        (["x-api-key", "plain1"], ["x-api-key", "[secret]"]),
+        ([["Authorization", "Basic 1"]], [["Authorization", "[secret]"]]),
+        ({"name": "cache_key", "value": "plain"}, None),
+        (["password", "login"], None),
+        (["password", "a1", "b2"], None),
+        (["--password", "--verbose"], None),
+        (["--token", 7], None),
+        (["--password-stdin", "registry"], None),
+    ],
+)
+def test_a_name_and_its_value_may_stand_beside_each_other(telemetry, only, given, kept):
+    telemetry.capture_sync(outcome(metadata={"a": given}))
+    assert only().metadata == {"a": given if kept is None else kept}
 
 
 def test_a_tier_may_have_a_secrets_name(telemetry, only):
@@ -427,7 +466,14 @@ _texts = (
     .map("".join)
     .filter(lambda text: text.isascii() or text.encode("utf-8", "replace").decode() == text)
 )
-_keys = _texts | st.from_regex(f"(?i:{SENSITIVE_END}|{SENSITIVE_KEY})[_-]*", fullmatch=True)
+_words = st.sampled_from(
+    (
+        *("secret", "Secrets", "passwd", "PASS", "word", "passphrase", "Credentials", "token"),
+        *("TOKEN", "cookies", "auth", "Authorization", "jwt", "pwd", "pass", "key", "apikey"),
+        *("db", "x", "2", "cache", "to\u212aen"),
+    )
+)
+_keys = _texts | st.lists(_words | st.sampled_from([*"_-. "]), max_size=5).map("".join)
 
 
 @given(text=_texts)
@@ -456,10 +502,47 @@ def test_an_event_that_is_captured_again_is_the_same_event(text, hash_descriptio
 
 
 NASTY_TEXTS = [
+    *(
+        "token=",
+        'token="',
+        "token='\\",
+        "token=\\'",
+        "--token ",
+        "<token>",
+        "<token ",
+        "<key>token</key>",
+    ),
+    *("('token','", "name:token,", "name: token\n", "password=$A", "password=${", "password: |\n"),
+    *("a.", "a-token-", "tokenToken", "api ", "api key ", "cookie: a=b; ", "authorization: basic "),
+    *(
+        "http:&#47;",
+        "https%3A%2F%2F",
+        "curl ",
+        "curl -u a:",
+        "mysql -",
+        "identified by '",
+        "eyJa.eyJ",
+    ),
+    *(
+        "password\\n",
+        "password%20",
+        "&lt;token&gt;",
+        "password=a&",
+        "AccountKey=",
+        "a+ASt",
+        "\\x1b[0",
+    ),
     *("a@", "sk-", "AKIA", "://", "x://", "bearer ", "-----BEGIN PRIVATE KEY-----", "PRIVATE KEY "),
     *("password:", "password    ", "password='", "eyJaaaaaaaa", "é@", '"', "\\", " ", "-", "😀"),
 ]
 FULL_OF_SECRETS = [
+    *(
+        "token=a1b2c3d4 ",
+        "('password', 'a1') ",
+        "--password a ",
+        "<pwd>a1b2c3</pwd>",
+        "api key: a1 ",
+    ),
     *("a@b.cc ", "é@é.éé ", "x://a@", "bearer a1a1a1a1a1a1 ", "-----END PRIVATE KEY-----"),
     *('secret="a ', "authorization: basic ", "eyJaaaaaaaa.", "sk-a1a1a1a1a1a1a1a1 "),
 ]
@@ -879,6 +962,14 @@ def test_the_description_of_a_refused_object_is_hashed_too(hashing, hook, only):
     assert hook(hashing) is None
     assert PLAN not in only().payload
     assert _hash(PLAN) in only().payload
+
+
+@pytest.mark.parametrize("before", ["", "x" * 190 + " "])
+def test_the_class_name_of_a_refused_object_is_masked_and_then_cut(telemetry, only, before):
+    odd = type(f"{before}sk-{_A}", (), {})
+    assert telemetry.capture_sync(odd()) is None
+    assert only().claimed_type == f"{before}[api-key]"[:200]
+    assert _A not in only().to_line().decode()
 
 
 @pytest.mark.parametrize(

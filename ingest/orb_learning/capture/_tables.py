@@ -1,0 +1,46 @@
+"""Secrets in the columns of a table that a text holds: its head names them, its rows do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orb_learning.capture._names import is_surely_secret
+
+_LINE = re.compile(r"(?:[^\n\r\\]|\\(?![nr]))+")
+_HEAD = re.compile(r"[\s|]*\"?[\w.-]+\"?(?:\s*[,;|\t]\s*\"?[\w.-]+\"?)+[\s|]*")
+
+
+def table_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the cells of secret columns begin and end, below a head that names them."""
+    separator = ""
+    columns: list[int] = []
+    width = 0
+    for line in _LINE.finditer(text):
+        cells = _cells(line, separator) if separator else []
+        if len(cells) < width or not cells:
+            separator = next((sign for sign in ",;|\t" if sign in line.group()), "")
+            cells = _cells(line, separator) if separator and _HEAD.fullmatch(line.group()) else []
+            names = [text[begin:end] for begin, end in cells]
+            columns = [place for place, name in enumerate(names) if is_surely_secret(name)]
+            width = len(cells)
+            separator = separator if columns else ""
+            continue
+        for column in columns:
+            begin, end = cells[column]
+            if column == width - 1:
+                end = cells[-1][1]  # it may hold the separator
+            if text[begin:end].strip("-: "):
+                yield begin, end
+
+
+def _cells(line: re.Match[str], separator: str) -> list[tuple[int, int]]:
+    """Return where each cell of a line begins and ends, without what surrounds it."""
+    cells = []
+    begin = line.start()
+    for cell in line.group().split(separator):
+        inner = cell.strip(" \t\"'")
+        start = begin + cell.index(inner)
+        cells.append((start, start + len(inner)))
+        begin += len(cell) + 1
+    return cells

@@ -1,0 +1,473 @@
+"""Texts as agents write them: some bear a secret, some only look as if they did.
+
+Every secret is put together here, or the file would look like a leak to whoever scans the
+repository for one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from urllib.parse import quote
+
+LETTERS = "a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXyZ"
+HEX = hashlib.sha256(b"corpus").hexdigest()
+WORD = "hunter" + "2hunter2"
+ODD = "p,w;x&y" + "-Zq7!tail"
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(hashlib.sha512(text.encode()).digest()).decode()
+
+
+def _tokens() -> dict[str, str]:
+    """Return a token of each vendor, in its usual form."""
+    return {
+        "anthropic": "sk-" + "ant-api03-" + LETTERS * 2,
+        "openai": "sk-" + LETTERS + LETTERS[:12],
+        "openai project": "sk-" + "proj-" + LETTERS + "_-" + LETTERS,
+        "openrouter": "sk-" + "or-v1-" + HEX,
+        "groq": "gsk" + "_" + LETTERS + LETTERS[:16],
+        "xai": "xai" + "-" + LETTERS * 2,
+        "replicate": "r8" + "_" + LETTERS,
+        "perplexity": "pplx" + "-" + LETTERS + LETTERS[:12],
+        "hugging face": "hf" + "_" + LETTERS[:34],
+        "slack app": "xapp" + "-1-A0123456789-1234567890123-" + HEX,
+        "slack bot": "xoxb" + "-123456789012-1234567890123-" + LETTERS[:24],
+        "gitlab": "glpat" + "-" + LETTERS[:20],
+        "gitlab runner": "glrt" + "-" + LETTERS[:20],
+        "gitlab deploy": "gldt" + "-" + LETTERS[:20],
+        "github": "ghp" + "_" + LETTERS,
+        "github fine": "github" + "_pat_" + LETTERS[:22] + "_" + LETTERS,
+        "google access": "ya29" + "." + LETTERS * 2,
+        "google client": "GOCSPX" + "-" + LETTERS[:28],
+        "google refresh": "1" + "//0" + LETTERS * 2,
+        "google key": "AIza" + "Sy" + LETTERS[:33],
+        "vault": "hvs" + "." + LETTERS * 2,
+        "vault batch": "hvb" + "." + LETTERS * 3,
+        "vault old": "s" + "." + LETTERS[:24],
+        "digitalocean": "dop" + "_v1_" + HEX,
+        "digitalocean oauth": "doo" + "_v1_" + HEX,
+        "sendgrid": "SG" + "." + LETTERS[:22] + "." + LETTERS + LETTERS[:7],
+        "stripe": "sk" + "_live_" + LETTERS[:24],
+        "stripe webhook": "whsec" + "_" + LETTERS[:32],
+        "npm": "npm" + "_" + LETTERS,
+        "pypi": "pypi" + "-AgEIcHlwaS5vcmc" + LETTERS * 2,
+        "aws": "AKIA" + "IOSFODNN7EXAMPLE",
+        "azure storage": _base64("corpus")[:75] + "+" + "ASt" + LETTERS[:6] + "==",
+        "docker": "dckr" + "_pat_" + LETTERS[:27],
+        "jwt": ".".join(("eyJ" + "hbGciOiJIUzI1NiJ9", "eyJ" + "zdWIiOiIxMjM0In0", LETTERS)),
+    }
+
+
+TOKENS = _tokens()
+
+# What stands around a token, where one was missed or could be.
+_PLACES = (
+    "{}",
+    "the agent exported {} and went on",
+    "\x1b[31m{}\x1b[0m",
+    "echo {}\\nDone.",
+    "\\t{}\\r\\n",
+    "\\u001b[1m{}\\u001b[0m",
+    "q%3D{}%26x%3D1",
+    "&quot;{}&quot;&nbsp{}",
+    '{{"log": "line 1\\n{}"}}',
+    "+    client = Client('{}')",
+    "2026-06-15T10:00:00Z ERROR 401 for {}",
+    "<td>{}</td>",
+)
+
+# Forms in which a value is said to be secret; each with one that has no form of its own.
+_ASSIGNMENTS = (
+    "password={}",
+    "password: {}",
+    "PASSWORD = '{}'",
+    'passwd="{}"',
+    "DB_PASSWORD={} python run.py",
+    "export PGPASSWORD={}",
+    "MYSQL_PWD={} mysql shop",
+    "{{'password': '{}'}}",
+    "{{'password': b'{}'}}",
+    '{{"db_password":"{}","port":5432}}',
+    '{{"credentials": {{"passphrase": "{}"}}}}',
+    'body="{{\\"password\\": \\"{}\\"}}"',
+    '{{\\\\"password\\\\": \\\\"{}\\\\"}}',
+    "password%3D{}",
+    "password&#61;{}",
+    "password\\u003d{}",
+    "&quot;password&quot;: &quot;{}&quot;",
+    "{{password:{} port:5432}}",
+    "map[password:{} x:1]",
+    ":password => '{}'",
+    'password: Some("{}")',
+    "password=SecretStr('{}')",
+    'password = """{}"""',
+    "password: |\n  {}",
+    "password: >-\n    {}\nuser: x",
+    "password:\n  {}",
+    '{{"msg": "password\\n: {}"}}',
+    "os.environ['DB_PASSWORD'] = '{}'",
+    "monkeypatch.setenv('API_KEY', '{}')",
+    "('password', '{}')",
+    "(b'authorization', b'{}')",
+    '["api_key", "{}"]',
+    "[('x-api-key', '{}'), ('accept', '*/*')]",
+    '{{"name": "DB_PASSWORD", "value": "{}"}}',
+    '{{"Key":"api_key","Value":"{}"}}',
+    "- name: CLIENT_SECRET\n  value: {}",
+    '<add key="ApiKey" value="{}" />',
+    "--password {}",
+    "--password={}",
+    "deploy --api-key '{}' --verbose",
+    "['mysql', '--password', '{}']",
+    "vault login -token={}",
+    "<password>{}</password>",
+    "<ns:Password type='text'>{}</ns:Password>",
+    "&lt;password&gt;{}&lt;/password&gt;",
+    '<user name="x" password="{}"/>',
+    "<key>api_key</key>\n<string>{}</string>",
+    "X-Api-Key: {}",
+    "curl -H 'X-Auth-Token: {}' https://x.dev",
+    "Authorization: Basic {}",
+    "Authorization: Token {}",
+    "Proxy-Authorization: Digest {}",
+    "{{'Authorization': 'Basic {}'}}",
+    "Cookie: session={}; theme=dark",
+    "Set-Cookie: sid={}; Path=/; HttpOnly",
+    "-H 'Cookie: a=b; csrf={}'",
+    "curl -u bob:{} https://x.dev",
+    "sshpass -p {} ssh bob@10.0.0.1",
+    "mysql -u root -p{} shop",
+    "redis-cli -a {} ping",
+    "CREATE USER x IDENTIFIED BY '{}'",
+    "ALTER ROLE x WITH PASSWORD '{}'",
+    "machine x login y password {}",
+    "https://bob:{}@x.dev/a",
+    "postgres:\\/\\/app:{}@db\\/x",
+    "https%3A%2F%2Fbob%3A{}%40x.dev%2Fa",
+    "https://x.dev/cb?access_token={}&state=1",
+    "client_secret={}&grant_type=client_credentials",
+    "api_key: str = '{}'",
+    'password := "{}"',
+    'private String apiKey = "{}";',
+    "-  token: {}",
+    "+SECRET_KEY_BASE={}",
+    "AccountName=x;AccountKey={};EndpointSuffix=core",
+    "SharedAccessKey={}",
+    "//registry.npmjs.org/:_authToken={}",
+    "aws_secret_access_key = {}",
+    "refresh_token={}",
+    "jwt={}",
+    "pass: {}",
+    "ENV API_TOKEN {}",
+    "requests.get(url, auth=('bob', '{}'))",
+    "<password><![CDATA[{}]]></password>",
+    "**Password**: {}",
+    "**Password:** {}",
+    '{{"value": "{}", "name": "DB_PASSWORD"}}',
+    "Header(name='Authorization', value='Basic {}')",
+    'New-Item -Password (ConvertTo-SecureString "{}" -AsPlainText)',
+    "api_keys = ['x1y2z3', '{}']",
+    '"password": {{"value": "{}"}}',
+    "user\tpassword\nbob\t{}\neve\tq",
+    "| user | password |\n| --- | --- |\n| bob | {} |",
+    "the password is '{}'",
+)
+
+_NO_URL = ("https", "postgres", "curl -u")
+
+
+def _secret_texts() -> list[tuple[str, str]]:
+    texts = []
+    for number, token in enumerate(TOKENS.values()):
+        for place in _PLACES[number % 3 :: 3]:
+            texts.append((place.replace("{}", token).replace("{{", "{").replace("}}", "}"), token))
+    for form in _ASSIGNMENTS:
+        texts.append((form.format(WORD), WORD))
+        if not form.startswith(_NO_URL) and not any(s in form for s in ("access_token=", "&grant")):
+            texts.append((form.format(ODD), "Zq7"))
+    for said in ('a "quoted" tail', "it's a tail", "two\nlines", "back\\slash tail"):
+        texts.append(
+            (
+                json.dumps({"user": "x", "password": f"Xk9{said}"}),
+                "tail" if "tail" in said else "lines",
+            )
+        )
+        texts.append((repr({"api_key": f"Xk9{said}"}), "tail" if "tail" in said else "lines"))
+    texts.append(("q=" + quote(f"password={WORD}&x=1"), WORD))
+    texts.append((json.dumps({"log": json.dumps({"apiKey": WORD})}), WORD))
+    return texts
+
+
+SECRET_TEXTS = _secret_texts()
+"""Each text with what must not be left of it."""
+
+_WRITTEN = """
+tests_passed: 412, tests_failed: 3, pass_rate: 0.993
+pass_rate=0.98 over 50 runs
+cache_key=build-3.11-linux-x64
+cache_key: v2:acme/api:main
+cache key: deps-4f2a9c1b77
+primary_key: task_id
+primary key (task_id, attempt)
+foreign key (repo_id) references repos(id)
+sort_key="created_at", partition_key="tenant_42a"
+idempotency_key: 0198a3a0-0000-7000-8000-000000000001
+estimated_tokens=4096 max_tokens=512
+prompt_tokens: 1204, completion_tokens: 88
+total tokens: 9,812 of 200,000
+time_to_first_token: 0.41 s
+the next token: 512 of 4096 tokens
+token count 18234 exceeds the limit
+Unexpected token '}' at position 118
+SyntaxError: Unexpected token: punc (;)
+invalid token: expected ')' but found ';'
+token expired, please log in again
+401 Unauthorized: invalid or missing token
+error: token is required
+authorization: required for every endpoint
+Authentication failed: password is incorrect
+password: required
+password: must be at least 12 characters
+Password must not be empty
+Enter password:
+Forgot your password? Reset the password here
+password reset mail is sent twice
+fix the password strength meter
+add a "show password" button
+rename `password` to `passphrase` in the form
+def login(user: str, password: str) -> Session:
+def check(password: str | None = None) -> bool:
+def f(token: Optional[str] = None): ...
+password = os.environ["DB_PASSWORD"]
+password = os.getenv("DB_PASSWORD")
+api_key=os.environ.get("OPENAI_API_KEY")
+api_key = settings.OPENAI_API_KEY
+apiKey: process.env.OPENAI_API_KEY,
+token = request.headers.get("x")
+token = get_token(user)
+token = await self.session.refresh()
+password=password
+api_key=api_key, model=model
+self.token = token
+self.password = hash_password(raw)
+const token = useToken();
+password: ${DB_PASSWORD}
+password=$DB_PASSWORD
+PGPASSWORD=$PGPASSWORD psql
+password: {{ vault_db_password }}
+password: <your password>
+api_key: <redacted>
+password=********
+api_key=xxxxxxxx
+token: ***
+secret: [secret]
+password: null
+password: None
+"password": null, "enabled": true
+"token": null
+"has_password": true
+secret: no
+the secret meeting, the secret: no
+the secret of this speed-up is batching
+secrets: inherit
+secrets: 3 found, 3 rotated
+secret scanning: enabled
+secret_name: db-login
+secretName: api-tls
+kubectl get secret api-tls -n prod
+aws secretsmanager list-secrets
+credential helper: store
+credentials: missing
+git config credential.helper store
+docker login --password-stdin registry.acme.dev
+--no-auth --auth-method none
+--token-limit 4096 --model large
+--key-file /etc/ssl/private/site.key
+--cache-key deps --restore-keys deps-
+auth: enabled
+auth: none
+auth=jwt rate_limit=10
+auth.py:12: error: missing return
+src/auth/token.py | 14 ++++----
+src/secrets/api_key.py:12: warning
+tests/test_password.py::test_reset PASSED
+tests/auth/test_token.py ...... [ 40%]
+collected 214 items; 3 passed, 1 failed
+first pass: ok, second pass: 2 errors
+compiler pass: inline; 14 changes
+pass
+bypass=true
+compass: north
+author: bob
+authority: dns
+cookie banner is shown twice
+cookies: enabled
+cookie consent: required
+accept the cookies policy
+keys: 14, values: 14
+key: value
+key=value
+key: id, order: asc
+sorted(rows, key=len)
+max(items, key=lambda item: item.score)
+<li key={item.id}>
+map key: "name"
+dict key 'repo' is missing
+KeyError: 'password'
+KeyError: "api_key"
+missing key: model_tier
+press any key to go on
+hot key: ctrl+shift+p
+keyboard, monkey, turkey, whiskey
+public key: ed25519
+ssh key fingerprint is checked
+the API key is read from the environment
+an api key: see the docs
+the api_key parameter is deprecated
+rotate the api keys every 90 days
+jwt: expired
+JWT verification is skipped in tests
+pwd
+PWD=/home/ci/work
+cd $(pwd) && make test
+pwd: /srv/app
+basic authentication is required
+Bearer authentication is required
+WWW-Authenticate: Bearer realm
+bearer of bad news
+use bearer authentication/authorization.
+git@github.com:acme/api.git
+ssh://git@github.com/acme/api.git
+https://github.com/acme/api/pull/7?tab=files#r1
+https://acme.dev/login?next=/a&tab=2
+https://medium.com/@someone/a-post
+http://localhost:8080/@scope/pkg
+redirect=https%3A%2F%2Facme.dev%2Fa%3Fb%3Dc
+docker run -u 1000:1000 acme/api
+curl -s https://acme.dev/health
+mysql -h db -P 3306 shop
+mysql --version
+redis-cli -h cache ping
+sshd: session opened
+actions/checkout@v4.1.0
+lodash@4.17.21
+@pytest.mark.parametrize
+@app.get('/items')
+react@18.3.0-canary.ab12
+python@3.11
+assets/icon@2x.png
+1.2.3-rc.1+build.5
+sk-learn
+sk-SK
+sk-learn-compatible-estimators
+risk-assessment-of-the-new-billing-flow
+task-proj-migrate-billing-to-the-new-api
+ask-the-user-for-a-confirmation-first
+disk-ant-hill-simulation-with-many-ants
+desk_test_reservations
+task_test_registration_flow
+gsk is short for something
+xai-explainability
+hf_transfer is enabled
+npm_config_cache=/tmp/npm
+npm_lifecycle_event=test
+pypi-publish job is green
+r8_runtime
+AKIA and ghp_ are prefixes
+eyJ is how a JWT begins
+-----BEGIN PUBLIC KEY-----
+-----BEGIN CERTIFICATE-----
+a PRIVATE KEY must not be committed
+SG.small is a size
+s.serialize(value).strip()
+s.startswithAnotherLongPrefix(x)
+<input type="password" name="password">
+<label for="password">Password</label>
+<token>if</token>
+<xs:element name="password" type="xs:string"/>
+("token", "pool", "tier")
+["user", "password", "email"]
+["password", "login"]
+getattr(row, "token", None)
+parser.add_argument("--password", "-p", required=True)
+parser.add_argument("--token", help="what to send")
+print("token: ", token)
+print(f"token: {token}")
+log.info("password=%s", "hidden")
+logger.debug("api_key: " + mask(key))
+raise ValueError("password: too short")
+assert "password" not in line
+assert response.json() == {"token": None}
+if token == ")": depth -= 1
+while token != EOF:
+match token: case "if": parse_if()
+class Token(NamedTuple): kind: str
+type Token = { kind: string }
+Token { kind: Ident, span: 4..9 }
+interface Auth { token: string; expires: number }
+token: string
+token?: string | undefined
+password: z.string().min(8)
+password: Joi.string().required()
+token_type: bearer
+grant_type=password
+token_endpoint: https://acme.dev/oauth/token
+"token_endpoint": "https://acme.dev/oauth/token"
+password_hash: argon2id
+password_policy: strong
+secret_rotation_days: 90
+tokenizer: cl100k_base
+tokens_per_second: 84.2
+"key": "value"
+"sort_key": "created_at"
+"partitionKey": "/tenantId"
+"cacheKey": "home:v3:42"
+storage class: standard
+keyspace: app
+index on (repo, date)
+commit 9f8b7c6d: tidy the auth module
+Merge branch 'feature/token-refresh'
+feat(auth): refresh the token before it expires
+fix: do not log the password
+refactor passwordless login with a token bucket
+docs: how to get an API key
+diff --git a/src/auth.py b/src/auth.py
+index 83db48f..bf2c1a9 100644
+@@ -12,7 +12,9 @@ def login(user):
+-    return check(user)
++    return check(user, strict=True)
+Traceback (most recent call last):
+TypeError: f() missing 1 required argument: 'token'
+AttributeError: 'NoneType' object has no attribute 'token'
+PermissionError: [Errno 13] Permission denied: '/etc/secret'
+cost 0.31 USD, 4 attempts, success
+quality_score: 92, routing_confidence: 0.87
+model_tier=large pool_type=swarm attempt=2
+C:\\Users\\x\\api_keys.txt
+/usr/lib/python3.11/site-packages/jwt/__init__.py
+id: 42, name: bob, active: true
+name: password-reset, value: 3
+x = y[key]
+for key, value in items.items():
+"""
+
+
+def _hashes() -> list[str]:
+    texts = []
+    for number in range(8):
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        texts += [
+            digest,
+            f"sha256:{digest}",
+            f"commit {digest[:40]}",
+            f"0198a3a0-{digest[:4]}-7{digest[4:7]}-8{digest[7:10]}-{digest[10:22]}",
+            f'"integrity": "sha512-{_base64(digest)}"',
+            f"docker.io/library/python@sha256:{digest}",
+        ]
+    return texts
+
+
+HARMLESS_TEXTS = [line for line in _WRITTEN.splitlines() if line] + _hashes()
