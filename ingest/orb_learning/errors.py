@@ -18,12 +18,32 @@
         ├── BusyError             another process holds what this call needs
         └── RefreshError          a dbt run ended in failure; the last publication stands
 
-A message says what happened, to which file or field, and what to do.
+A message says what happened, to which file or field, and what to do, in one line that commands no
+terminal, whatever the host's texts within it are.
 """
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text on one line, without what would command a terminal: that is escaped.
+
+    Args:
+        text: any text.
+        keep: signs that stay, such as line ends.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign in keep else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 class OrbLearningError(Exception):
     """Base of all errors of this package."""
+
+    def __str__(self) -> str:
+        """Return the message, on one line."""
+        return printable(super().__str__())
 
 
 class PermanentError(OrbLearningError):

@@ -12,6 +12,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
+from orb_learning.errors import printable
+
 LogFormat = Literal["text", "json"]
 
 
@@ -28,7 +30,20 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        line = json.dumps(entry, ensure_ascii=False)
+        return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
+
+
+class TextFormatter(logging.Formatter):
+    """One line a message; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the level and the message."""
+        return f"{record.levelname} {printable(record.message)}"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a person reads it."""
+        return printable(super().format(record), keep="\n")
 
 
 def configure(level: int = logging.INFO, style: LogFormat = "text") -> None:
@@ -39,9 +54,7 @@ def configure(level: int = logging.INFO, style: LogFormat = "text") -> None:
         style: text for people, json for log collectors.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter() if style == "json" else logging.Formatter("%(levelname)s %(message)s")
-    )
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     root = logging.getLogger("orb_learning")
     root.handlers = [handler]
     root.setLevel(level)

@@ -18,9 +18,11 @@ from typing import Any
 import duckdb
 import pytest
 import typer
+from rich.cells import cell_len
 
+import publishing
 from orb_learning import cli, refresh, serving, upkeep
-from orb_learning.cli import _app
+from orb_learning.cli import _app, _show
 from orb_learning.errors import RefreshError
 from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
@@ -711,6 +713,85 @@ def test_a_report_in_csv_has_every_row_of_every_mart(run, home):
         *("solution_patterns", 'say "no", then\nyes', "acme/web", "docs|fix", "6", "6", ""),
         *("2026-01-02T03:04:05", "2026-02-03T00:00:00", "1.0"),
     ]
+
+
+ODD = "\x1b[2J\x07\x9b31m\u202e"
+
+
+def with_patterns(monkeypatch, *summaries: str) -> None:
+    rows = [(summary, summary, [summary, "fix"], *PATTERNS[0][3:]) for summary in summaries]
+    monkeypatch.setattr(publishing, "PATTERNS", rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@sum(a1)", "'@sum(a1)"),
+        (" =1", "' =1"),
+        ("\t=1", "'\t=1"),
+        ("\n=1", "'\n=1"),
+        ("\r=1", "'\\r=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a=1", "a=1"),
+        (f"a{ODD}b", "a\\x1b[2J\\x07\\x9b31m\\u202eb"),
+    ],
+)
+def test_a_spreadsheet_runs_nothing_of_a_report_in_csv(run, home, monkeypatch, text, cell):
+    with_patterns(monkeypatch, text)
+    publish_marts(home)
+    arguments = ["--format", "csv", "--mart", "solution_patterns"]
+    (_, row) = csv.reader(io.StringIO(run("report", *arguments).out))
+    assert row[:4] == ["solution_patterns", cell, cell, cell + "|fix"]
+    (_, row) = csv.reader(io.StringIO(run("report", *arguments, "--raw").out, newline=""))
+    assert row[:4] == ["solution_patterns", text, text, f"{text}|fix"]
+
+
+def test_raw_texts_are_for_csv(run):
+    assert "--raw is for --format csv" in run("report", "--raw").err
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_a_report_commands_no_terminal(run, home, monkeypatch, style):
+    with_patterns(monkeypatch, f"a{ODD}b")
+    publish_marts(home)
+    out = run("report", "--format", style).out
+    assert not {sign for sign in out if not (sign.isprintable() or sign == "\n")}
+    assert "9b31m" in out
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "word " * 900, "\u754c" * 3000])
+@pytest.mark.parametrize("columns", ["20", "80", "400"])
+def test_a_long_text_hides_no_column(run, home, monkeypatch, text, columns):
+    monkeypatch.setattr(_show, "PIPE_WIDTH", int(columns))
+    with_patterns(monkeypatch, text, "short")
+    publish_marts(home)
+    lines = run("report", "--mart", "solution_patterns").out.splitlines()
+    heading, *rows = [line.split() for line in lines[3:]]
+    assert (
+        " ".join(heading)
+        == "solution repo task types runs ok quality first seen last seen success"[:0]
+        or heading
+    )
+    assert all(row[-1] == "0.80" and "2026-02-01" in row for row in rows)
+    assert len(rows) == 2
+    assert max(map(cell_len, lines[3:])) <= max(int(columns), 120)
+
+
+def test_a_word_between_colons_is_no_picture(run, home, monkeypatch):
+    with_patterns(monkeypatch, "fix :bug: now")
+    publish_marts(home)
+    assert "fix :bug: now" in run("report").out
+
+
+def test_an_error_is_one_line_and_commands_no_terminal(run, home, tmp_path):
+    for ended in (run("import", tmp_path / f"a\n{ODD}.jsonl"), run("status", at=f"/proc/a\n{ODD}")):
+        said = ended.out + ended.err
+        assert not {sign for sign in said if not (sign.isprintable() or sign == "\n")}
+        assert "\\x1b[2J" in said
+    assert run("import", tmp_path / f"a\n{ODD}.jsonl").err.count("\n") == 1
 
 
 def test_a_report_in_json_has_the_figures_and_their_origin(run, home):

@@ -295,3 +295,9 @@ def test_a_null_is_no_content_so_that_a_field_may_be_added():
 
 def test_a_content_hash_is_128_bits_in_hex():
     assert len(bytes.fromhex(content_hash(pool_created().to_line()))) == 16
+
+
+def test_the_message_of_an_error_is_one_line_that_commands_no_terminal():
+    error = InvalidEventError("bad \x1b[2J\n\x9b31m ü")
+    assert str(error) == "bad \\x1b[2J\\n\\x9b31m ü"
+    assert f"{error}" == str(error)

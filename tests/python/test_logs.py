@@ -70,3 +70,19 @@ def test_other_libraries_logs_are_left_alone(capsys, caplog):
     logging.getLogger("another").warning("theirs")
     assert capsys.readouterr().err == "WARNING ours\n"
     assert caplog.messages == ["theirs"]
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_is_logged_is_one_line_and_commands_no_terminal(capsys, style):
+    configure(style=style)
+    odd = "a\x1b[2J\n\x9b31m\x7f\u202e\u2028\U000e0041"
+    logging.getLogger("orb_learning").warning("said %s", odd)
+    try:
+        raise ValueError(odd)
+    except ValueError:
+        logging.getLogger("orb_learning").exception("failed")
+    said, *traceback = capsys.readouterr().err.splitlines()
+    assert said.isprintable()
+    assert all(line.isprintable() for line in traceback)
+    if style == "json":
+        assert json.loads(said)["message"] == f"said {odd}"

@@ -17,7 +17,7 @@ from orb_learning.capture._late import late_line
 from orb_learning.capture._masking import Masker
 from orb_learning.capture._misfits import Reading
 from orb_learning.capture._task_context import decided
-from orb_learning.errors import InvalidEventError, SpoolWriteError
+from orb_learning.errors import InvalidEventError, SpoolWriteError, printable
 from orb_learning.events import (
     Event,
     ExecutionRecorded,
@@ -225,7 +225,7 @@ class Recorder:
             for listener in self._listeners:
                 listener(event)
         except Exception as error:  # the event is stored; the rest must not reach the host
-            self.warn("cannot announce an event: %s", self._class_name(error))
+            self.warn("cannot announce an event: %s", type(error))
 
     def _quarantine(
         self, cls: type[Event], given: object, fields: dict[str, Any], reason: str
@@ -253,7 +253,8 @@ class Recorder:
     def _warn_once(self, what: str, reason: str) -> None:
         if what not in self._warned_of and len(self._warned_of) < MAX_WARNED_OF:
             self._warned_of.add(what)
-            told = self._masker.text(clean_text(reason))  # first: half a secret looks like none
+            # First: half a secret looks like none.
+            told = printable(self._masker.text(clean_text(reason)))
             logger.warning("%s", f"{told[:60]}…{told[-400:]}" if len(told) > MAX_TOLD else told)
 
     def _drop(self, error: Exception) -> None:
@@ -261,12 +262,7 @@ class Recorder:
         if isinstance(error, SpoolWriteError):
             self.warn("event dropped: %s", error)
         else:
-            self.warn(
-                "event dropped, not even its refusal can be written: %s", self._class_name(error)
-            )
-
-    def _class_name(self, error: Exception) -> str:
-        return self._masker.text(clean_text(repr(type(error))))
+            self.warn("event dropped, not even its refusal can be written: %s", type(error))
 
     def will_record_pool(self, pool_id: object) -> None:
         """Remember that an instrumented pool manager runs this pool."""
@@ -278,8 +274,16 @@ class Recorder:
         return isinstance(pool_id, str) and pool_id in self._recorded_pools
 
     def warn(self, message: str, *values: object) -> None:
-        """Log a warning, at most once a minute."""
+        """Log a warning, at most once a minute; a class is named, its secrets masked."""
         now = time.monotonic()
         if now - self._warned_at >= WARN_EVERY_SECONDS:
             self._warned_at = now
-            logger.warning(message + " (further warnings are held back for a minute)", *values)
+            told = (
+                self._masker.text(clean_text(repr(value)))
+                if isinstance(value, type)
+                else str(value)
+                for value in values
+            )
+            logger.warning(
+                message + " (further warnings are held back for a minute)", *map(printable, told)
+            )

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from orb_learning.cli import _bring, _migrate, _quarantine, _read, _run, _upkeep
 from orb_learning.cli._show import err, out
-from orb_learning.errors import OrbLearningError, TransientError
+from orb_learning.errors import OrbLearningError, TransientError, printable
 from orb_learning.home import Home
 from orb_learning.logs import configure
 
@@ -127,5 +127,5 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        err.print(f"error: {error}")
+        err.print(f"error: {printable(str(error))}")
         sys.exit(2)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from orb_learning.cli._show import err, out, print_report, printable, progress
+from orb_learning.cli._show import err, out, print_report, progress
 from orb_learning.cli._words import StatusWords, taught
+from orb_learning.errors import printable
 from orb_learning.home import Home
 
 app = typer.Typer()

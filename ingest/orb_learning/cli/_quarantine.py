@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 
 from orb_learning.cli._options import say_if_new
-from orb_learning.cli._show import err, out, print_table, printable, shown
+from orb_learning.cli._show import err, out, print_table, shown
 from orb_learning.cli._words import StatusWords, taught
-from orb_learning.errors import HomeError
+from orb_learning.errors import HomeError, printable
 
 app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
 
@@ -38,8 +38,8 @@ def quarantine_list(
         table.add_row(
             str(row.quarantine_id),
             str(row.load_id),
-            row.claimed_type or "-",
-            row.segment,
+            shown(row.claimed_type),
+            shown(row.segment),
             f"{row.byte_offset:,}",
             shown(row.reason),
         )
@@ -66,7 +66,7 @@ def show(
         f"{row.quarantine_id}, load {row.load_id}, {row.segment} from byte {row.byte_offset:,}\n"
         f"{printable(row.reason)}",
     )
-    sys.stdout.write(printable(row.line.decode("utf-8", "backslashreplace")) + "\n")
+    sys.stdout.write(printable(row.line.decode("utf-8", "backslashreplace"), keep="\n\t") + "\n")
 
 
 @app.command()

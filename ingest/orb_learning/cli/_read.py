@@ -15,6 +15,7 @@ from rich.table import Table
 
 from orb_learning.cli._options import say_if_new
 from orb_learning.cli._show import cell, iso, print_report, print_table
+from orb_learning.errors import printable
 from orb_learning.home import Home
 from orb_learning.serving import MARTS
 
@@ -35,9 +36,17 @@ class ReportFormat(StrEnum):
     CSV = "csv"
 
 
+class _Lines:
+    """Standard output, for a writer that ends lines in CR LF, since it else quotes no CR."""
+
+    def write(self, line: str) -> None:
+        sys.stdout.write(line.removesuffix("\r\n") + "\n")
+
+
 @app.command()
 def report(
     context: typer.Context,
+    *,
     as_of: Annotated[
         str | None,
         typer.Option(
@@ -54,6 +63,12 @@ def report(
     format_: Annotated[
         ReportFormat, typer.Option("--format", help="How the report is written.")
     ] = ReportFormat.TABLE,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="With csv: leave texts as they are, formulas and control signs too."
+        ),
+    ] = False,
 ) -> None:
     """Show the marts of the current publication.
 
@@ -61,6 +76,8 @@ def report(
     """
     from orb_learning.serving import build_report
 
+    if raw and format_ is not ReportFormat.CSV:
+        raise typer.BadParameter("--raw is for --format csv", param_hint="--raw")
     marts = tuple(name.value for name in mart) if mart else tuple(MARTS)
     if limit is None and format_ is ReportFormat.TABLE:
         limit = 10
@@ -76,11 +93,11 @@ def report(
         }
         sys.stdout.write(json.dumps(document, default=iso, indent=2) + "\n")
     elif format_ is ReportFormat.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(_Lines())
         for one in found.marts:
             writer.writerow(["mart", *one.columns])
             for row in one.rows:
-                writer.writerow([one.name, *(cell(value) for value in row)])
+                writer.writerow([one.name, *(cell(value, is_raw=raw) for value in row)])
     else:
         print_report(found)
 
@@ -138,7 +155,7 @@ def status(context: typer.Context) -> None:
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in lines.items():
-        table.add_row(name, value)
+        table.add_row(name, printable(value))
     print_table(table)
 
 

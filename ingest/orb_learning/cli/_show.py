@@ -7,15 +7,34 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-# What is printed is data: brackets in it are no markup.
-out = Console(soft_wrap=True, markup=False, highlight=False)
-err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+from orb_learning.errors import printable
+
+
+class DataConsole(Console):
+    """A console that prints data: it knows no markup and no emoji, and obeys no escape in it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text, or a cell of a table, as it is printed."""
+        return super().render_str(printable(text, keep="\n\t"), **options)
+
+
+out = DataConsole(soft_wrap=True)
+err = DataConsole(stderr=True, soft_wrap=True)
 
 PIPE_WIDTH = 160
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+LONGEST_CELL = 60
+SHORTEST_CELL = 8
 
 
 @contextmanager
@@ -56,18 +75,62 @@ def print_report(found: Any) -> None:
             pad_edge=False,
         )
         places = [place for place, column in enumerate(mart.columns) if column in HEADINGS]
-        for place in places:
-            justify, heading = HEADINGS[mart.columns[place]]
+        headings = [HEADINGS[mart.columns[place]] for place in places]
+        rows = [[row[place] for place in places] for row in mart.rows]
+        for justify, heading in headings:
             table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
-        for row in mart.rows:
-            table.add_row(*(shown(row[place]) for place in places))
+        for cells in fitting(rows, [heading for _, heading in headings], room()):
+            table.add_row(*cells)
         print_table(table)
 
 
-def print_table(table: Table) -> None:
-    """Print a table, as wide as the terminal or `PIPE_WIDTH`."""
+def room() -> int:
+    """Return how wide a table may be: as the terminal is, or `PIPE_WIDTH`."""
     # A pipe has no width of its own to fit.
-    console = out if out.is_terminal else Console(width=PIPE_WIDTH, markup=False, highlight=False)
+    return out.width if out.is_terminal else PIPE_WIDTH
+
+
+def fitting(rows: list[list[Any]], headings: list[str], width: int) -> list[list[str]]:
+    """Return the rows as texts; long ones are cut, so that every column has its place.
+
+    Numbers and times are never cut: where they alone are too wide, the table is wider than that.
+    """
+    cells = [[shown(value) for value in row] for row in rows]
+    widest = [
+        max(map(cell_len, (heading, *(row[place] for row in cells))))
+        for place, heading in enumerate(headings)
+    ]
+    texts = {
+        place for row in rows for place, value in enumerate(row) if isinstance(value, str | list)
+    }
+    between = 2 * (len(headings) - 1)
+
+    def taken(limit: int) -> int:
+        return between + sum(
+            min(size, limit) if place in texts else size for place, size in enumerate(widest)
+        )
+
+    limit = LONGEST_CELL
+    while limit > SHORTEST_CELL and taken(limit) > width:
+        limit -= 1
+    return [
+        [cut(cell, limit) if place in texts else cell for place, cell in enumerate(row)]
+        for row in cells
+    ]
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes no more room than so many signs."""
+    whole = Text(text)
+    whole.truncate(width, overflow="ellipsis")
+    return whole.plain
+
+
+def print_table(table: Table) -> None:
+    """Print a table, as wide as the terminal or `PIPE_WIDTH`, wider if its columns need it."""
+    fixed = all(column.no_wrap for column in table.columns)
+    needed = Measurement.get(out, out.options.update(width=10_000), table).maximum
+    console = DataConsole(width=max(room(), needed) if fixed else room())
     console.print(table, soft_wrap=False)
 
 
@@ -82,23 +145,24 @@ def shown(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, list):
-        return ", ".join(value)
+        return ", ".join(map(shown, value))
     return printable(" ".join(str(value).split()))  # one row, one line
 
 
-def printable(text: str) -> str:
-    """Return a text without what would command a terminal; line ends and tabs stay."""
-    return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
+def cell(value: object, *, is_raw: bool) -> object:
+    """Return a value as a cell of a CSV file.
 
-
-def cell(value: object) -> object:
-    """Return a value as a cell of a CSV file."""
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, and what would
+    command a terminal is escaped, unless the cell is to be raw.
+    """
     if isinstance(value, list):
-        return "|".join(value)
-    return iso(value) if isinstance(value, date) else value
+        value = "|".join(map(str, value))
+    if isinstance(value, date):
+        return iso(value)
+    if is_raw or not isinstance(value, str):
+        return value
+    is_formula = value.lstrip()[:1] in _FORMULA or value[:1] in "\t\r\n"
+    return ("'" if value and is_formula else "") + printable(value, keep="\n\t")
 
 
 def iso(value: object) -> str:

@@ -10,7 +10,8 @@ import typer
 from rich.filesize import decimal
 
 from orb_learning.cli._options import Sure, ask
-from orb_learning.cli._show import out, printable
+from orb_learning.cli._show import out
+from orb_learning.errors import printable
 from orb_learning.home import Home
 
 app = typer.Typer()

@@ -261,4 +261,4 @@ def not_recorded(recorders: tuple[Recorder, ...], what: str, error: Exception) -
     for recorder in recorders:
         if recorder.is_strict:
             raise error
-        recorder.warn("cannot record %s: %r", what, type(error))
+        recorder.warn("cannot record %s: %s", what, type(error))

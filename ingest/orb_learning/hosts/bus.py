@@ -152,7 +152,7 @@ class BusLink:
                 await answer
         except Exception as error:
             self.unsent += 1
-            self._recorder.warn("cannot announce on the bus: %r", type(error))
+            self._recorder.warn("cannot announce on the bus: %s", type(error))
 
     def _sent(self, ticket: object, task: asyncio.Task[None]) -> None:
         self._in_flight.pop(ticket, None)
@@ -182,7 +182,7 @@ class BusLink:
         try:
             await answer
         except Exception as error:
-            self._recorder.warn("cannot subscribe to %s on the bus: %r", kind, type(error))
+            self._recorder.warn("cannot subscribe to %s on the bus: %s", kind, type(error))
 
     async def _on_task_completed(self, message: Message) -> None:
         self._receive(self._record_completion, message)
@@ -202,7 +202,7 @@ class BusLink:
         except Exception as error:
             if self._recorder.is_strict:
                 raise
-            self._recorder.warn("cannot record a message: %r", type(error))
+            self._recorder.warn("cannot record a message: %s", type(error))
 
     def _record_completion(self, message: object) -> None:
         payload = _payload_of(message)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orb_learning._faults import crash_point
-from orb_learning.errors import HomeError
+from orb_learning.errors import HomeError, printable
 from orb_learning.home import Home
 from orb_learning.spool import MAX_READ_BYTES, Block, Line, open_segment, segment_sizes
 from orb_learning.staging._batch import Batch, LoadReport, Place, Progress, attach
@@ -124,13 +124,15 @@ def _read_segments(
             continue
         segment = open_segment(home.spool, name)
         if segment is None:
-            logger.warning("ignored %s in the spool: it is not a regular file of ours", name)
+            logger.warning(
+                "ignored %s in the spool: it is not a regular file of ours", printable(name)
+            )
             continue
         try:
             if segment.size > MAX_READ_BYTES:
                 logger.warning(
                     "ignored %s in the spool: %d bytes are more than any writer of ours leaves",
-                    name,
+                    printable(name),
                     segment.size,
                 )
                 continue
