@@ -15,6 +15,7 @@ from orb_learning.capture._names import (
     is_secret_name,
     is_surely_secret,
     word_list,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -116,21 +117,21 @@ _CODE = re.compile(
     r"|user|app|client|session|credentials?)(?:\??\.\w+)+",
     re.DOTALL,
 )
-_COUNT = re.compile(r"[0-9][0-9.,_]*[%kMs]?")
+_COUNT = re.compile(r"[0-9][0-9.,_]*(?:[%kKMs]|ms|min)?")
 _SAYINGS = word_list(
     """
     a all already also always an and any are as at bad be been before boolean but bytes can
     cannot changed char check class could default denied described did digest disabled do does
-    empty enabled error  exists expired expires failed fails failure false field file
-    for forgotten found from function generated get got had has hash have  header hidden how
-    i if ignored import in incorrect int integer invalid is it its  length like list
-    locked masked match matches may mismatch missing must my n/a na never new nil no nobody
-    none not null number object of off ok on one only optional or our out passed placeholder
-    please provided read redacted refreshed refused rejected removed required reset revoked
-    rotate rotated rotation s said same see set should skipped so still str string supplied
-     text that the their then there these they this to too true type undefined unknown
-    unset unused updated used  uses valid value varchar void was we were what when where
-    which who why will with without  works wrong yes you your
+    empty enabled error exists expired expires failed fails failure false field file for
+    forgotten found from function generated get got had has hash have header hidden how i if
+    ignored import in include incorrect int integer invalid is it its length like list locked
+    masked match matches may mismatch missing must my n/a na never new nil no nobody none not
+    null number object of off ok omit on one only optional or our out panic passed placeholder
+    please provided raise read redacted refreshed refused rejected removed required reset
+    return revoked rotate rotated rotation s said same see set should skipped so still str
+    string supplied text that the their then there these they this throw to too true type
+    undefined unknown unset unused updated used uses valid value varchar void was we were what
+    when where which who why will with without works wrong yes you your
     """
 )
 _NOTHING = word_list("none null nil undefined true false required optional str string bytes yes no")
@@ -281,10 +282,16 @@ def _is_innocent(found: str, head: _Head, is_quoted: bool) -> bool:
 def _is_of_the_program(found: str, head: _Head) -> bool:
     """Tell whether a bare value is a name, a call or a count, and no secret itself."""
     name = head.name.rpartition(".")[2]
+    *path, last = found.split(".")
     return (
         found == name
+        or (head.is_quoted and words_of(name).endswith(words_of(found)))
+        or (path and all(part.isidentifier() for part in path) and is_secret_name(last))
         or _CODE.fullmatch(found) is not None
-        or (name.lower().endswith(("token", "pass")) and _COUNT.fullmatch(found) is not None)
+        or (
+            name.lower().endswith(("token", "pass", "authorization"))
+            and _COUNT.fullmatch(found) is not None
+        )
         or ("\n" in head.said and found.isalpha())  # "Password:" at a line's end
     )
 

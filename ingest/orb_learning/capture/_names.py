@@ -22,7 +22,7 @@ _SECRET = re.compile(
     r"|(?:(?:token|secret)|(?:^| )(?:cookies?|auth|authorization|jwt|pwd|pass))(?: [0-9]+)*$"
     r"|(?:api|access|private|secret|account|auth|signing|encryption|shared) ?keys?(?: [0-9]+)*$"
 )
-_VAGUE = re.compile(r"^(?:token|cookies?|auth|jwt|pwd|pass|secret)$|(?:[nety]|word|rase)s$")
+_VAGUE = re.compile(r"^(?:token|cookies?|auth|jwt|pwd|pass|secret)$|(?:[netyl]|word|rase)s$")
 _KEY = re.compile(r"(?:^|(?P<before>\S+) )key(?: [0-9]+)*$")
 
 # Whose key opens nothing: `cache_key`, `primary_key`.

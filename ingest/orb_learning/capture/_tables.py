@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from orb_learning.capture._names import is_surely_secret
 
 _LINE = re.compile(r"(?:[^\n\r\\]|\\(?![nr]))+")
-_HEAD = re.compile(r"[\s|]*\"?[\w.-]+\"?(?:\s*[,;|\t]\s*\"?[\w.-]+\"?)+[\s|]*")
+_NAME = re.compile(r"[\w.-]{0,100}")
 
 
 def table_secrets(text: str) -> Iterator[tuple[int, int]]:
@@ -18,13 +18,15 @@ def table_secrets(text: str) -> Iterator[tuple[int, int]]:
     width = 0
     for line in _LINE.finditer(text):
         cells = _cells(line, separator) if separator else []
-        if len(cells) < width or not cells:
+        if len(cells) < max(width, 2):
             separator = next((sign for sign in ",;|\t" if sign in line.group()), "")
-            cells = _cells(line, separator) if separator and _HEAD.fullmatch(line.group()) else []
+            cells = _cells(line, separator) if separator else []
             names = [text[begin:end] for begin, end in cells]
-            columns = [place for place, name in enumerate(names) if is_surely_secret(name)]
-            width = len(cells)
+            columns = []
+            if all(map(_NAME.fullmatch, names)):
+                columns = [place for place, name in enumerate(names) if is_surely_secret(name)]
             separator = separator if columns else ""
+            width = len(cells)
             continue
         for column in columns:
             begin, end = cells[column]

@@ -535,6 +535,18 @@ NASTY_TEXTS = [
     *("a@", "sk-", "AKIA", "://", "x://", "bearer ", "-----BEGIN PRIVATE KEY-----", "PRIVATE KEY "),
     *("password:", "password    ", "password='", "eyJaaaaaaaa", "é@", '"', "\\", " ", "-", "😀"),
 ]
+NASTY_TEXTS += [
+    *("a,password\n", "\t", "password\t", "password,", ",password\n,", "| password |\n", "|", ","),
+    *(
+        '"value": "',
+        '"value":"a","name":"',
+        "auth=('",
+        "password is '",
+        "a\\n,",
+        "token: [",
+        "['a', ",
+    ),
+]
 FULL_OF_SECRETS = [
     *(
         "token=a1b2c3d4 ",
