@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from orb_learning.capture._names import (
+    NAME_HINT,
     is_secret_key,
     is_secret_name,
     is_surely_secret,
@@ -63,8 +64,7 @@ HEADS = "|".join((_NAMED, _PAIR, _FLAG, _ELEMENT, _ASSIGNED))
 
 _ENDS = "(?i:token|cookies?|auth|authorization|jwt|pwd|pass|keys?)[_. 0-9-]*"
 HINT = (
-    r"(?i:passw|passphrase|passcode|secret|credential)"
-    rf"|{_ENDS}(?:[\"'`\\\])%&><:=,;/}}|*]|(?:\\[nrt]|[ ])+(?i:v|content))"
+    rf"{NAME_HINT}|{_ENDS}(?:[\"'`\\\])%&><:=,;/}}|*]|(?:\\[nrt]|[ ])+(?i:v|content))"
     rf"|(?:<|&lt;|-|ENV |setx |setenv | (?i:set) )[A-Za-z0-9_.:-]*{_ENDS}[ ]"
 )
 """What a line of JSON contains wherever a text assigns a value to a secret's name."""

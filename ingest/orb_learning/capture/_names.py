@@ -59,10 +59,12 @@ _ABOUT = word_list(
 _NAMING = frozenset(("name", "key", "header", "field", "variable", "k", "id"))
 _VALUES = frozenset(("value", "val", "v", "content"))
 
-_STARTS = "secret|passw|passphrase|passcode|credential|pass[_. -]*(?:word|wd|phrase|code)"
-_ENDS = "token|cookies?|auth|authorization|jwt|pwd|pass|keys?"
-
-KEY_HINT = rf"(?i:(?:{_STARTS})(?:[^\"\\]|\\.)*|(?:{_ENDS})[_. 0-9-]*)\":"
+NAME_HINT = r"(?i:passw|passphrase|passcode|secret|credential)"
+"""What most names of secrets contain, and little else does."""
+KEY_HINT = (
+    rf"{NAME_HINT}|(?i:pass[_. -]+(?:word|wd|phrase|code)"
+    r"|(?:token|cookies?|auth|authorization|jwt|pwd|pass|keys?)[_. 0-9-]*\":)"
+)
 """What a line of JSON contains wherever one of its keys is a secret's name."""
 
 

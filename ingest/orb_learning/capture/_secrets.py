@@ -38,13 +38,21 @@ class Secret(NamedTuple):
     is_head: bool = False
 
 
+def _beginnings(pattern: str) -> str:
+    """Return how the alternatives of a pattern begin, up to the first repeated class.
+
+    The shorter a hint is, the faster is the search of every line.
+    """
+    return re.sub(r"\[[^\]]*\]\{[0-9]+,?[0-9]*\}[^|]*", "", pattern)
+
+
 # Forms that are nothing else wherever they stand: glued to a word or to an escape before them.
 _CERTAIN_KEY = "|".join(
     (
-        r"sk-(?:ant-[a-z]+\d\d|or-v1)-[A-Za-z0-9_-]{12,}",
+        r"sk-(?:ant-[a-z]+[0-9]{2}|or-v1)-[A-Za-z0-9_-]{12,}",
         r"AIza[A-Za-z0-9_-]{30,}",
         r"(?:AKIA|ASIA)[A-Z0-9]{16}",
-        r"(?:whsec|nvapi|pcsk|lsv2_[a-z]{2})[_-][A-Za-z0-9+/_-]{16,}",
+        r"(?:whsec|nvapi|pcsk|lsv2_(?:pt|sk))[_-][A-Za-z0-9+/_-]{16,}",
         r"(?:gsk|pplx|tvly|xai)[_-][A-Za-z0-9_-]{20,}",
         r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
         r"GOCSPX-[A-Za-z0-9_-]{16,}",
@@ -128,7 +136,7 @@ SECRETS = (
         r"(?i:bearer)(?:\s|\\+[nrt]|%20|\+|&nbsp;|:)+(?P<bearer_token>[A-Za-z0-9._~+/=-]{12,})",
     ),
     Secret(
-        f"{_CERTAIN_KEY}|{_CERTAIN_TOKEN}",
+        _beginnings(f"{_CERTAIN_KEY}|{_CERTAIN_TOKEN}"),
         f"(?P<api_key>{_CERTAIN_KEY})|(?P<access_token>{_CERTAIN_TOKEN})",
     ),
     # Those whose mark stands within: of Telegram, of Azure's applications and storage.
