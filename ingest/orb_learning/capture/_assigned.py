@@ -93,10 +93,10 @@ _SCHEME = re.compile(
 )
 _LINE = re.compile(r"(?:[^\n\r\"'`\\]|\\(?![nr\"'])){1,4096}")
 _FURTHER = re.compile(r"\\*[\"'`]\s*,\s*[bu]?(\\*[\"'`])")
-_INNER = re.compile(r"(?:[^<&]|&(?!lt;)){1,4096}")
+_INNER = re.compile(r"(?:[^<&\]]|&(?!lt;)|\](?!\]>)){1,4096}")
 _CLOSER = re.compile(r"\s*,?\s*[)\]]")
 
-_LABEL = re.compile(r"\[[a-z]+(?:-[a-z]+)?\]")
+_LABEL = re.compile(r"\[[a-z]+(?:-[a-z]+)?(?:\]|$)")
 _PLACEHOLDER = re.compile(
     r"\W*"
     r"|[*xX.…•]+"
@@ -173,9 +173,10 @@ def assigned_secrets(heads: Pattern[str], text: str) -> Iterator[tuple[int, int]
         if not is_secret_name(head.name):
             continue
         for value in _values(text, head):
-            if value.begin < done or _LABEL.match(text, value.begin):
+            found = text[value.begin : value.end]
+            if value.begin < done or not found.strip() or _LABEL.match(found):
                 continue
-            if not _is_innocent(text[value.begin : value.end], head, value.is_quoted):
+            if not _is_innocent(found, head, value.is_quoted):
                 yield value.begin, value.end
                 done = value.end
 
@@ -216,7 +217,8 @@ def _value(text: str, head: _Head) -> _Value | None:
         return None
     if head.form == "element":
         inner = _INNER.match(text, begin)
-        return _Value(begin, inner.end(), True) if inner else None
+        is_closed = inner and text.startswith(("</", "&lt;/", "]]>"), inner.end())
+        return _Value(begin, inner.end(), True) if inner and is_closed else None
     return _of_a_header(text, begin, head.name.lower()) or _bare(text, begin)
 
 
@@ -260,8 +262,9 @@ def _is_innocent(found: str, head: _Head, is_quoted: bool) -> bool:
         return False
     word = found if is_quoted else _WORDS_END.split(found, maxsplit=1)[0]
     is_name = head.form in ("flag", "pair") and (found.startswith("-") or is_secret_key(found))
+    is_header = head.name.lower().endswith(("authorization", "cookie"))
     if (
-        _PLACEHOLDER.fullmatch(found)
+        _PLACEHOLDER.fullmatch(found.split(maxsplit=1)[0] if is_header else found)
         or is_name
         or word.lower() in (_NOTHING if head.said.endswith("=") else _SAYINGS)
         or (found[0] == "$" and is_secret_key(found.strip("${}")))
@@ -270,7 +273,6 @@ def _is_innocent(found: str, head: _Head, is_quoted: bool) -> bool:
         or (not is_quoted and _is_of_the_program(found, head))
     ):
         return True
-    is_header = head.name.lower().endswith(("authorization", "cookie"))
     is_sure = (
         is_surely_secret(head.name)
         or head.form in ("named", "element", "flag")

@@ -452,6 +452,112 @@ id: 42, name: bob, active: true
 name: password-reset, value: 3
 x = y[key]
 for key, value in items.items():
+The auth middleware rejects the token when `exp` has passed
+token: eof at line 3
+secret santa list: bob, eve
+Found 3 secrets in 12 files
+passphrase: optional
+Set the password field: it must be at least 8 characters
+secrets.token_hex(16)
+name: token, type: string
+"name": "password", "type": "string"
+- name: password
+  type: string
+{"name": "token_count", "value": "512"}
+pytest -k "auth or token"
+git push --force-with-lease origin auth
+npm run build --if-present -- --token-dir x
+make test PASS=1 FAIL=0
+PASS: 12 FAIL: 0
+PASS tests/a.test.ts
+--- PASS: TestAuth (0.02s)
+pass@1: 0.82, pass@5: 0.91
+key: 4f2a9c1b77aa
+cache hit for key 4f2a9c1b77aa0012
+Cache-Key: linux-v3-4f2a9c1b77aa
+etag: "33a64df551425fcc55e4d42a148795d9f25f89d4"
+x-request-id: 0198a3a0-0000-7000-8000-000000000001
+authorization: 403 for /admin
+auth=true cookie=false
+auth_time=12ms
+session token refresh took 120ms
+max_tokens=4096 stop_token=</s>
+stop_token: <|endoftext|>
+pad_token_id: 50256
+eos_token: </s>
+bos_token: <s>
+tokenizer.pad_token = tokenizer.eos_token
+csrf_token: missing
+api-key: see docs
+api_key: str
+apiKey?: string;
+primaryKey: true
+PRIMARY KEY (id)
+foreign_key="users.id"
+sortKey: 'createdAt#2024'
+routing_key=tasks.high.v2
+partitionKey: tenant-42
+feature_key: new_checkout_2
+config_key: a.b.c1
+"key": "abc123def"
+i18n key: home.title2
+passing: 12/12
+pass_rate: 98.5%
+bypass_token_check=1
+two-pass: first_pass=12ms second_pass=14ms
+compass_pass: 7
+uses: actions/cache@v3 with key: ${{ runner.os }}-${{ hashFiles('x') }}
+password_reset_url: https://acme.dev/reset
+secretKeyRef: {name: db, key: password}
+valueFrom: secretKeyRef
+secret/data/app
+vault kv get secret/app
+export TOKEN=$(cat token.txt)
+TOKEN=$(vault read -field=x y)
+curl -H "Authorization: Bearer $TOKEN" https://x
+curl -H "Authorization: token ${GITHUB_TOKEN}" https://x
+Authorization: Bearer <token>
+Authorization: Basic <base64>
+headers = {"Authorization": f"Bearer {token}"}
+headers={"X-Api-Key": api_key}
+client = OpenAI(api_key=os.environ["X"])
+self._token: str | None = None
+token = tokens[i]
+token = next(tokens)
+key = f"{repo}:{branch}"
+key = hashlib.sha256(x).hexdigest()
+password = getpass.getpass()
+password = input("Password: ")
+if not password: raise ValueError("password required")
+assert user.password != "plain"
+SELECT password FROM users WHERE id = 1
+UPDATE users SET password = ? WHERE id = ?
+WHERE token = :token
+password VARCHAR(255) NOT NULL
+password: <%= ENV['PW'] %>
+password = "${var.db_password}"
+secret = data.aws_secretsmanager_secret.x.arn
+jwt.decode(token, key, algorithms=["HS256"])
+JWT_ALGORITHM=HS256
+auth_provider: auth0
+OAuth2PasswordBearer(tokenUrl="token")
+pwd: /home/x
+author_email: none
+md5: d41d8cd98f00b204e9800998ecf8427e
+sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709
+SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
+trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7
+credentials: include
+credentials: 'same-origin'
+withCredentials: true
+aws configure list-profiles
+AWS_PROFILE=dev
+GOOGLE_APPLICATION_CREDENTIALS=/etc/gcp.json
+SECRET_NAME=prod/db
+token budget: 200k
+token usage: 12k/200k
+Tokens: 1,204 in, 88 out
+passed: 12
 """
 
 

@@ -574,6 +574,43 @@ def test_the_nastiest_text_takes_no_time(telemetry, text, size):
     assert telemetry.stats().dropped == 0
 
 
+_pieces = st.lists(
+    st.sampled_from(
+        (
+            *("password", "token", "Authorization", "Cookie", "api key", "key", "name", "value"),
+            *("=", ":", ": ", ",", ", ", "\n", "\t", " ", "\\n", '"', "'", '\\"', "`", '"""'),
+            *(
+                "<",
+                ">",
+                "</",
+                "<token>",
+                "&lt;",
+                "&gt;",
+                "&quot;",
+                "%3D",
+                "%22",
+                "(",
+                ")",
+                "[",
+                "]",
+            ),
+            *("{", "}", "--", "-", "$", "*", "**", "|", "Basic ", "Bearer ", "a1b2c3d4", "plain"),
+            *("[secret]", "[url-credentials]", "\u00a0", "\u2028", "curl -u a:", "is ", "https://"),
+            *("@", "@b.cc", "\x1b[0m", "Some(", "<![CDATA[", "]]>", "password,user\n", "a,b\n"),
+        )
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=300)
+@given(text=_pieces)
+def test_whatever_a_text_is_made_of_it_is_masked_and_found_in_its_line(text):
+    masker = Masker()
+    event = outcome(error_message=f"x{text}", metadata={"a": [text]})
+    assert masker.masked(event) is event or masker.has_work(event.to_line())
+
+
 # Long texts
 
 
