@@ -570,7 +570,7 @@ def test_the_nastiest_text_takes_no_time(telemetry, text, size):
     begin = time.process_time()
     Masker().text(nasty)
     telemetry.capture_sync(outcome(error_message=nasty, metadata={"a": {"b": nasty}}))
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 3  # a time that is square would take minutes
     assert telemetry.stats().dropped == 0
 
 
