@@ -19,6 +19,7 @@ POINTS = (
     "load.begun",
     "load.inserted",
     "load.noted",
+    "load.blanked",
     "load.committed",
     "load.completed",
     "erase.checkpointed",

@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+import unicodedata
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -114,11 +115,22 @@ def subject_hash(identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def folded_user(user_id: str) -> str:
+    """Return the one spelling of a user's id: in NFC, an e-mail address in NFKC and small letters.
+
+    What is no address keeps its case: `Ann` and `ann` may be two users.
+    """
+    compatible = unicodedata.normalize("NFKC", user_id)
+    if "@" not in compatible:
+        return unicodedata.normalize("NFC", user_id)
+    return unicodedata.normalize("NFKC", compatible.casefold())
+
+
 def pseudonym(user_id: str) -> str:
     """Return what stands for a user id that is an e-mail address or holds another secret.
 
     It is the same for the same user id, so that one user's feedback stays together and can be
-    erased together.
+    erased together. A hook folds the id first (`folded_user`).
     """
     return f"user-{subject_hash(user_id)[:16]}"
 

@@ -263,7 +263,8 @@ def test_a_command_that_removes_asks_first(run, home, tmp_path, monkeypatch, com
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     refused = run(*command.split())
-    assert (refused.code, refused.out) == (1, f"{question} [y/N]: ")
+    assert refused.code == 1
+    assert refused.out.endswith(f"{question} [y/N]: ")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     unanswered = run(*command.split())
     assert unanswered.code == 2
@@ -548,12 +549,29 @@ def test_the_floor_is_lowered_and_nothing_else_is_done(run, home, pruned):
 
 
 def test_an_erasure_is_asked_for(run, home):
-    assert run("erase", "--task", "T-1", "--user", "ann", "--yes").out == (
-        "2 to be erased by the next refresh\n"
+    assert run("erase", "--task", "T-1", "--user", "ann", "--yes") == Ended(
+        0,
+        "nothing of them was found; what arrives later goes at once\n"
+        "2 to be erased by the next refresh\n",
+        f"note: {home.root} {IS_NEW}\n",
     )
     # A host's own reference and a user's pseudonym have a tombstone of their own.
     assert run("load").out.startswith("load 1: 4 lines, 4 loaded")
     assert failed(run("erase")) == "nothing to erase: name a task or a user"
+
+
+def test_an_erasure_shows_what_it_found(run, tmp_path):
+    rows = [
+        {**ROW, "task_id": "T-1", "metadata": {"user_id": "ann"}},
+        {**ROW, "task_id": "T-1", "success": False, "metadata": {"user_id": "bob"}},
+        {**ROW, "task_id": "T-2", "metadata": {"user_id": "ann"}},
+    ]
+    run("import", write_json(tmp_path / "runs.jsonl", rows))
+    assert run("erase", "--user", "ann", "--yes").out == (
+        "found 2 tasks (1 of them another user's too), 0 feedback on other tasks, "
+        "0 lines in quarantine; 3 events in all\n"
+        "1 to be erased by the next refresh\n"
+    )
 
 
 def test_an_edited_migration_is_found_by_validating(run, home):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
-from orb_learning._types import pseudonym
+from orb_learning._types import folded_user, pseudonym
 from orb_learning.capture._names import is_secret_key, value_keys, value_places
 from orb_learning.capture._secrets import masks, may_hide_a_secret, searcher
 from orb_learning.events import Event
@@ -150,7 +150,7 @@ class Masker:
 
     def _user(self, user_id: str) -> str:
         is_secret = self.text(user_id) != user_id or len(user_id) > MAX_TEXT_BYTES
-        return pseudonym(user_id) if is_secret else user_id
+        return pseudonym(folded_user(user_id)) if is_secret else user_id
 
     def _item(
         self, key: str, item: Any, cut: dict[str, Any] | None, path: str, is_secret: bool

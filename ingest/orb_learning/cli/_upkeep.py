@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
 
-from orb_learning.cli._options import Sure, ask
+from orb_learning.cli._options import Sure, ask, say_if_new
 from orb_learning.cli._show import out
 from orb_learning.errors import printable
 from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    from orb_learning.staging import Found
 
 app = typer.Typer()
 
@@ -146,15 +149,34 @@ def erase(
 ) -> None:
     """Forget tasks or users: after the next refresh nothing of them is left.
 
-    Nothing that arrives later brings them back. Backups made before keep them.
+    A user's tasks go whole. What was found is shown first. Nothing that arrives later brings them
+    back. Backups made before keep them.
 
     `orb-learning erase --task 5f0c3f1e-8f6b-4c51-9d6a-0d3b6a3f7f10 --yes`
     """
-    from orb_learning.upkeep import request_erasure
+    from orb_learning.upkeep import preview_erasure, request_erasure
 
     home: Home = context.obj
+    say_if_new(home)
+    found = preview_erasure(home, tasks=task or [], users=user or [])
+    out.print(_told(found))
     named = [f"task {name}" for name in task or ()] + [f"user {name}" for name in user or ()]
-    if named:
-        ask(printable(f"Forget {', '.join(named)} for good?"), is_sure=yes)
+    ask(printable(f"Forget {', '.join(named)} for good?"), is_sure=yes)
     count = request_erasure(home, tasks=task or [], users=user or [], reason=reason)
     out.print(f"{count:,} to be erased by the next refresh")
+
+
+def _told(found: Found) -> str:
+    if not found:
+        return "nothing of them was found; what arrives later goes at once"
+    parts = [
+        f"{_count(found.tasks, 'task')}"
+        + (f" ({found.shared_tasks:,} of them another user's too)" if found.shared_tasks else ""),
+        f"{_count(found.feedback, 'feedback')} on other tasks",
+        f"{_count(found.quarantined, 'line')} in quarantine",
+    ]
+    return f"found {', '.join(parts)}; {_count(found.events, 'event')} in all"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 or what == 'feedback' else 's'}"

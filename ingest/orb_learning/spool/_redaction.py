@@ -24,7 +24,11 @@ logger = logging.getLogger("orb_learning.staging")
 
 
 def blank_segment(
-    path: Path, read_to: int, known: Sequence[Span], must_go: Callable[[bytes], bool]
+    path: Path,
+    read_to: int,
+    known: Sequence[Span],
+    must_go: Callable[[bytes], bool],
+    read_from: int = 0,
 ) -> bool:
     """Blank lines of a segment; return whether a later load need not try again.
 
@@ -33,6 +37,7 @@ def blank_segment(
         read_to: how many of its bytes are loaded; what follows is left as it is.
         known: spans to blank in any case.
         must_go: tells of a line, or of a part of a long one, whether to blank it too.
+        read_from: where a line begins before which nothing is searched.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -40,7 +45,7 @@ def blank_segment(
         logger.warning("cannot erase from segment %s: %s", path.name, error.strerror)
         return error.errno in _NO_SEGMENT
     try:
-        spans = [*known, *_spans(fd, read_to, must_go)]
+        spans = [*known, *_spans(fd, read_from, read_to, must_go)]
         for offset, length in spans:
             _overwrite(fd, offset, length)
         if spans:
@@ -50,11 +55,12 @@ def blank_segment(
     return True
 
 
-def _spans(fd: int, read_to: int, must_go: Callable[[bytes], bool]) -> list[Span]:
+def _spans(fd: int, read_from: int, read_to: int, must_go: Callable[[bytes], bool]) -> list[Span]:
     spans = []
-    begin = offset = 0
+    begin = offset = read_from
     is_found = False
     with os.fdopen(os.dup(fd), "rb") as file:
+        file.seek(read_from)
         # In parts, for a line that is longer than any event: such a one goes whole.
         while part := file.readline(min(read_to - offset, MAX_LINE_BYTES)):
             is_found = is_found or must_go(part)

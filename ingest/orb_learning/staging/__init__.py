@@ -3,12 +3,13 @@
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 from orb_learning.staging._erasure import (
-    Erased,
     erase_all_rows,
     erased_subjects,
     has_one_of,
     is_refused_about,
     note_removal,
+    refused_lines,
+    was_held,
     without_tombstone,
 )
 from orb_learning.staging._file import (
@@ -30,6 +31,7 @@ from orb_learning.staging._floor import (
     newest_load,
     raise_floor,
 )
+from orb_learning.staging._found import Found, find
 from orb_learning.staging._loader import load
 from orb_learning.staging._migrations import (
     Migration,
@@ -40,6 +42,7 @@ from orb_learning.staging._migrations import (
     upgrade,
     validate,
 )
+from orb_learning.staging._owners import Erased
 from orb_learning.staging._quarantine import Quarantined, list_quarantine
 from orb_learning.staging._replay import ReplayReport, replay_quarantine
 from orb_learning.staging._subjects import named_by_event, named_by_refused
@@ -48,6 +51,7 @@ __all__ = [
     "LOADER_COLUMNS",
     "Contents",
     "Erased",
+    "Found",
     "LoadReport",
     "Migration",
     "MigrationState",
@@ -59,6 +63,7 @@ __all__ = [
     "erase_all_rows",
     "erased_subjects",
     "faults",
+    "find",
     "floor_of",
     "has_one_of",
     "hidden_events",
@@ -76,12 +81,14 @@ __all__ = [
     "open_staging_file",
     "raise_floor",
     "raw_columns",
+    "refused_lines",
     "replay_quarantine",
     "rewrite",
     "status",
     "upgrade",
     "validate",
     "verify",
+    "was_held",
     "with_remedy",
     "without_tombstone",
 ]

@@ -50,12 +50,18 @@ class Progress:
     """How far one segment has been read, before and within this load."""
 
     name: str
-    read_to: int
+    read_from: int
     is_complete: bool = False
+    size: int = 0
     lines: int = 0
     loaded: int = 0
     duplicates: int = 0
     quarantined: int = 0
+
+    @property
+    def read_to(self) -> int:
+        """Return where the next load begins."""
+        return self.read_from + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class Batch:
         place = Place(self.lines, self.first_positions[-1].segment)
         progress = self.segments[place.segment]
         progress.lines += count
-        progress.read_to += size
+        progress.size += size
         self.lines += count
         self.size += size
         return place

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from orb_learning._database import transaction
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
+from orb_learning.home import Home
 from orb_learning.spool import Line
 from orb_learning.staging._batch import Batch, LoadReport, Place
 from orb_learning.staging._columns import batch_columns
-from orb_learning.staging._erasure import erase_rows
+from orb_learning.staging._erasure import blank_lines, erase_rows, note_removal
 from orb_learning.staging._ledger import write_ledger
 from orb_learning.staging._refusals import insert_refusals
 
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 _CHUNK_ROWS = 10_000
 
 
-def commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> LoadReport:
+def commit(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> LoadReport:
     """Store a batch: its rows, its lines for quarantine and the ledger, in one transaction."""
     fill_tables(connection, batch)
     with transaction(connection):
         crash_point("load.begun")
+        erased = erase_rows(connection, batch)
         for kind in batch.kinds:
             insert_new(connection, batch, kind)
-        insert_refusals(connection, batch)
-        erase_rows(connection, batch.load_id)
+        refused = insert_refusals(connection, batch, erased)
         crash_point("load.inserted")
         for progress in batch.segments:
             parts = progress.loaded + progress.duplicates + progress.quarantined
@@ -48,6 +49,8 @@ def commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> LoadReport:
         )
         write_ledger(connection, batch, report)
         crash_point("load.noted")
+        blank_lines(connection, home, batch, erased, refused)
+        crash_point("load.blanked")
     crash_point("load.committed")
     drop_tables(connection, batch)
     return report
@@ -116,7 +119,10 @@ def _insert_chunk(
 
 
 def insert_new(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: str) -> None:
-    """Insert the rows of one kind that are not known yet, and count the others as duplicates."""
+    """Insert the rows of one kind that are not known yet, and count the others as duplicates.
+
+    Rows in `temp.erased_lines` count as loaded and as removed, and are nowhere.
+    """
     # The inner join reads only the parts of the raw table whose ids may be among the new ones,
     # which an anti join does not; ids made by a hook are ordered by time.
     connection.execute(
@@ -136,13 +142,18 @@ def insert_new(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: str) -
     connection.execute(
         f"insert into raw.{kind} by name select * exclude (position)"
         f" from batch.{kind} as batch semi join new_{kind} as new using (position)"
+        " anti join temp.erased_lines using (position)"
     )
-    stored = connection.execute(
-        f"select count(*) from raw.{kind} where load_id = ?", [batch.load_id]
-    ).fetchone()
+    ((stored, erased),) = connection.execute(
+        f"select (select count(*) from raw.{kind} where load_id = ?),"
+        f" (select count(*) from new_{kind} semi join temp.erased_lines using (position))",
+        [batch.load_id],
+    ).fetchall()
     loaded = _by_segment(connection, f"temp.new_{kind}")
-    if not stored or stored[0] != sum(loaded.values()):
+    if stored + erased != sum(loaded.values()):
         raise OrbLearningError(f"raw.{kind} does not hold the rows just written to it")
+    if erased:
+        note_removal(connection, f"raw.{kind}", erased)
     for segment, count in _by_segment(connection, f"batch.{kind}").items():
         batch.segments[segment].loaded += loaded.get(segment, 0)
         batch.segments[segment].duplicates += count - loaded.get(segment, 0)

@@ -1,26 +1,40 @@
-"""Erasing a task or a user from what a load brings, within the load's transaction.
+"""Erasing tasks and users from what a load brings, within the load's transaction.
 
-A tombstone names its subject by the hash of the id. The load that brings it deletes the raw rows,
-and so does every later load with what arrives late. What lies outside of the raw tables is taken
-out afterwards (`orb_learning.upkeep`).
+A tombstone names its subject by the hash of the id. The load that brings it deletes the raw rows. A
+user's tasks go whole: each leaves a hash of its own, for what arrives late. Rows of erased subjects
+that arrive later are never inserted. What lies outside of the raw tables is taken out afterwards
+(`orb_learning.upkeep`), but for the lines of this very load.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from orb_learning._types import subject_hash
-from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES
-from orb_learning.staging._batch import Refusal
-from orb_learning.staging._subjects import Named, has_imported_id, named_by_refused
+from orb_learning.events import EVENT_TYPES, Feedback, TaskErased, UserErased
+from orb_learning.home import Home
+from orb_learning.spool import blank_segment
+from orb_learning.staging._batch import Batch, Refusal
+from orb_learning.staging._owners import (
+    Erased,
+    hashes_of,
+    is_about,
+    is_erased,
+    spelled_users,
+    tasks_of,
+)
+from orb_learning.staging._subjects import (
+    Named,
+    has_imported_id,
+    keyed_tasks,
+    named_by_event,
+    named_by_refused,
+)
 
 if TYPE_CHECKING:
     import duckdb
-
-Erased = frozenset[tuple[str, str]]
-"""Subjects, `task` or `user`, each with the hash of its id."""
 
 
 def erased_subjects(connection: duckdb.DuckDBPyConnection) -> Erased:
@@ -62,40 +76,79 @@ def without_tombstone(connection: duckdb.DuckDBPyConnection) -> Erased:
     )
 
 
-def erase_rows(connection: duckdb.DuckDBPyConnection, load_id: int) -> None:
-    """Delete the raw rows of erased subjects, within a load's transaction.
+def erase_rows(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Erased:
+    """Erase before a load's rows are inserted, within its transaction.
 
-    Args:
-        connection: staging, with the load's rows inserted.
-        load_id: the load; of its own tombstones every row goes, of older ones the rows it brought.
+    Rows that staging holds are deleted. Lines of the load that are about an erased subject are
+    marked in `temp.erased_lines`, for `insert_new` to leave out.
+
+    Returns:
+        what is erased, those subjects included that this load names first.
     """
-    connection.execute(
-        """
-        insert into ledger.erasures
-        select distinct subject, subject_hash, cast($load as bigint), false
-        from (
-            select 'task' as subject, task_hash as subject_hash from raw.task_erased
-            where load_id = $load
-            union all
-            select 'user', user_hash from raw.user_erased where load_id = $load
-        ) as tombstones
-        where (subject, subject_hash) not in (select subject, subject_hash from ledger.erasures)
-        """,
-        {"load": load_id},
-    )
-    ((known, new),) = connection.execute(
-        "select count(*), count(*) filter (where load_id = ?) from ledger.erasures", [load_id]
-    ).fetchall()
-    if known:
-        _delete(connection, f"load_id = {load_id}", f"load_id < {load_id}")
-    if new:
-        _delete(connection, "true", f"load_id = {load_id}")
+    connection.execute("create or replace temp table erased_lines (position bigint)")
+    asked = _note_tombstones(connection, batch)
+    erased = erased_subjects(connection)
+    if not erased:
+        return erased
+    tasks = _tasks_of_users(connection, batch, erased, asked)
+    _note(connection, tasks, is_applied=True)
+    _mark_lines(connection, batch, erased | tasks)
+    if asked or tasks:
+        is_held = _delete_held(connection, asked | tasks)
+        if is_held or _is_quarantined(connection, tasks):
+            connection.execute(
+                "update ledger.erasures set load_id = $load, is_applied = false"
+                " where (subject = 'task' and subject_hash in (select unnest($tasks)))"
+                " or (subject = 'user' and subject_hash in (select unnest($users)))",
+                {
+                    "load": batch.load_id,
+                    "tasks": hashes_of(asked | tasks, "task"),
+                    "users": hashes_of(asked, "user"),
+                },
+            )
+    return erased | tasks
 
 
 def erase_all_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """Delete every raw row of every erased subject, and mark all erasures as not yet applied."""
-    _delete(connection, "true", "true")
-    connection.execute("update ledger.erasures set is_applied = false")
+    erased = erased_subjects(connection)
+    users = frozenset(one for one in erased if one[0] == "user")
+    tasks = tasks_in(connection, "raw", EVENT_TYPES, users) - erased
+    _note(connection, tasks, is_applied=False)
+    _delete_held(connection, erased | tasks)
+    connection.execute(
+        "update ledger.erasures set is_applied = false, load_id ="
+        " greatest(load_id, (select coalesce(max(load_id), 0) from ledger.loads))"
+    )
+
+
+def blank_lines(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    batch: Batch,
+    erased: Erased,
+    refused: Sequence[Refusal],
+) -> None:
+    """Blank the lines of a load that are about erased subjects, before it is committed.
+
+    Afterwards nobody would know where they are. After a kill in between they are read as blanks.
+    """
+    if not refused and not connection.execute("from temp.erased_lines limit 1").fetchone():
+        return
+    known: dict[int, list[tuple[int, int]]] = {}
+    for refusal in refused:
+        known.setdefault(refusal.place.segment, []).append(
+            (refusal.line.offset, refusal.line.length)
+        )
+    for number, progress in enumerate(batch.segments):
+        if not blank_segment(
+            home.spool / progress.name,
+            progress.read_to,
+            known.get(number, []),
+            lambda line: has_one_of(named_by_event(line), erased),
+            progress.read_from,
+        ):
+            connection.execute("update ledger.erasures set is_applied = false")
 
 
 def must_apply(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -105,16 +158,25 @@ def must_apply(connection: duckdb.DuckDBPyConnection) -> bool:
     )
 
 
-def note_late_lines(connection: duckdb.DuckDBPyConnection, refusals: Sequence[Refusal]) -> None:
-    """Mark erasures as not applied whose subjects are named in lines for quarantine."""
-    erased = erased_subjects(connection)
-    if erased and any(
-        is_refused_about(
-            refusal.quarantine_id, refusal.claimed_type, refusal.stored, refusal.reason, erased
-        )
-        for refusal in refusals
-    ):
-        connection.execute("update ledger.erasures set is_applied = false")
+def was_held(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether a warehouse may hold something of what is erased and not yet applied."""
+    return bool(
+        connection.execute(
+            "select 1 from ledger.erasures where not is_applied and load_id > 0 limit 1"
+        ).fetchone()
+    )
+
+
+class Refused(NamedTuple):
+    """A line in quarantine, and where it stands in the spool."""
+
+    quarantine_id: UUID
+    claimed_type: str | None
+    line: bytes
+    reason: str
+    segment: str
+    offset: int
+    length: int
 
 
 def is_refused_about(
@@ -129,43 +191,117 @@ def is_refused_about(
 
 def has_one_of(named: Iterable[Named], erased: Erased) -> bool:
     """Tell whether an erased subject is among those named."""
-    return any((subject, subject_hash(identity)) in erased for subject, identity in named)
+    return any(is_erased(subject, identity, erased) for subject, identity in named)
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, rows: str, erasures: str) -> None:
-    """Delete the raw rows of subjects, and note how many there were.
+def _note_tombstones(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Erased:
+    """Note the subjects that a load's tombstones name first, and return them."""
+    asked: set[tuple[str, str]] = set()
+    for cls, subject in ((TaskErased, "task"), (UserErased, "user")):
+        if cls.type_name in batch.kinds:
+            found = connection.execute(f"select {subject}_hash from batch.{cls.type_name}")
+            asked |= {(subject, value) for (value,) in found.fetchall()}
+    if not asked:
+        return frozenset()
+    new = frozenset(asked) - erased_subjects(connection)
+    _note(connection, new, is_applied=False)
+    return new
 
-    Args:
-        connection: staging, within a transaction.
-        rows: a condition in SQL on the rows to look at.
-        erasures: a condition in SQL on the erasures to look for.
-    """
-    for kind, cls in EVENT_TYPES.items():
-        ids = [("user", _scalar("user_id"))]
-        if "user_id" in cls.model_fields:
-            ids.append(("user", "user_id"))
-        if kind in TASK_EVENT_TYPES:
-            ids.append(("task", "cast(task_id as varchar)"))
-        else:
-            ids.append(("task", f"lower({_scalar('task_id')})"))
-        names_one = " or ".join(
-            f"sha256({spelled}) in (select subject_hash from ledger.erasures"
-            f" where subject = '{subject}' and ({erasures}))"
-            for subject, spelled in ids
+
+def _note(connection: duckdb.DuckDBPyConnection, subjects: Erased, *, is_applied: bool) -> None:
+    for subject in ("task", "user"):
+        connection.execute(
+            "insert into ledger.erasures select $subject, unnest($hashes), 0, $is_applied",
+            {
+                "subject": subject,
+                "hashes": hashes_of(subjects, subject),
+                "is_applied": is_applied,
+            },
         )
+
+
+def _tasks_of_users(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Erased, asked: Erased
+) -> Erased:
+    """Return the tasks of erased users that are not known as erased yet.
+
+    Rows and quarantine of earlier loads are searched for those only who are named first; of all
+    others they hold nothing.
+    """
+    users = frozenset(one for one in erased if one[0] == "user")
+    if not users:
+        return frozenset()
+    found = tasks_in(connection, "batch", batch.kinds, users)
+    for refusal in batch.refusals:
+        found |= _tasks_in_refused(refusal.claimed_type, refusal.stored, users)
+    if new := users & asked:
+        found |= tasks_in(connection, "raw", EVENT_TYPES, new)
+        for line in refused_lines(connection):
+            found |= _tasks_in_refused(line.claimed_type, line.line, new)
+    return found - erased
+
+
+def tasks_in(
+    connection: duckdb.DuckDBPyConnection, schema: str, kinds: Iterable[str], users: Erased
+) -> Erased:
+    """Return the tasks of users, as the tables of a schema say it."""
+    hashes: set[str] = set()
+    for kind in kinds:
+        table = f"{schema}.{kind}"
+        hashes |= tasks_of(connection, table, kind, spelled_users(connection, table, kind, users))
+    return frozenset(("task", value) for value in hashes)
+
+
+def _tasks_in_refused(kind: str | None, line: bytes, users: Erased) -> Erased:
+    if kind == Feedback.type_name or not has_one_of(named_by_refused(line), users):
+        return frozenset()
+    return frozenset(("task", subject_hash(task)) for task in keyed_tasks(line))
+
+
+def refused_lines(connection: duckdb.DuckDBPyConnection) -> Iterator[Refused]:
+    """Yield what quarantine holds; the connection does nothing else meanwhile."""
+    found = connection.execute(
+        "select quarantine_id, claimed_type, line, reason, segment, byte_offset, byte_length"
+        " from ledger.quarantine"
+    )
+    while rows := found.fetchmany(100):  # each may be long
+        yield from (Refused(*row) for row in rows)
+
+
+def _is_quarantined(connection: duckdb.DuckDBPyConnection, tasks: Erased) -> bool:
+    return bool(tasks) and any(
+        is_refused_about(*refused[:4], tasks) for refused in refused_lines(connection)
+    )
+
+
+def _mark_lines(connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Erased) -> None:
+    for kind in batch.kinds:
+        table = f"batch.{kind}"
+        connection.execute(
+            f"insert into temp.erased_lines select position from {table} where {is_about(kind)}",
+            {
+                "users": spelled_users(connection, table, kind, erased),
+                "tasks": hashes_of(erased, "task"),
+            },
+        )
+
+
+def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
+    """Delete the raw rows of subjects and note how many; return whether there were any."""
+    is_held = False
+    for kind in EVENT_TYPES:
+        table = f"raw.{kind}"
         ((count,),) = connection.execute(
-            f"delete from raw.{kind} where ({rows}) and ({names_one})"
+            f"delete from {table} where {is_about(kind)}",
+            {
+                "users": spelled_users(connection, table, kind, erased),
+                "tasks": hashes_of(erased, "task"),
+            },
         ).fetchall()
         if count:
-            note_removal(connection, f"raw.{kind}", count)
-            connection.execute(f"update ledger.erasures set is_applied = false where {erasures}")
-
-
-def _scalar(key: str) -> str:
-    """Return the SQL of a value in the metadata that is one value and no container of some."""
-    path = f"metadata, '$.{key}'"
-    is_one = f"json_type({path}) not in ('ARRAY', 'OBJECT')"
-    return f"case when {is_one} then json_extract_string({path}) end"
+            note_removal(connection, table, count)
+            is_held = True
+    return is_held
 
 
 def note_removal(connection: duckdb.DuckDBPyConnection, table: str, count: int) -> None:

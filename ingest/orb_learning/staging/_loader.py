@@ -74,7 +74,7 @@ def _load(
             crash_point("load.read")
             if not batch.lines:
                 break
-            report = commit(connection, batch)
+            report = commit(connection, home, batch)
             total = total.and_then(report)
             if on_progress:
                 on_progress(report.lines)

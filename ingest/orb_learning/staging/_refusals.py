@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from orb_learning.staging._batch import Batch
-from orb_learning.staging._erasure import note_late_lines
+from orb_learning.staging._batch import Batch, Refusal
+from orb_learning.staging._erasure import is_refused_about, note_removal
+from orb_learning.staging._owners import Erased
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,10 +26,16 @@ _QUARANTINE = {
 }
 
 
-def insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Insert the refused lines that are not known yet, and count the others as duplicates."""
+def insert_refusals(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Erased
+) -> list[Refusal]:
+    """Insert the refused lines that are not known yet, and count the others as duplicates.
+
+    Returns:
+        what is not inserted, for it is about an erased subject.
+    """
     if not batch.refusals:
-        return
+        return []
     batch.refusals.sort(key=lambda refusal: refusal.place.position)
     known = {
         quarantine_id
@@ -37,7 +44,7 @@ def insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None
             [[refusal.quarantine_id for refusal in batch.refusals]],
         ).fetchall()
     }
-    note_late_lines(connection, batch.refusals)
+    gone: list[Refusal] = []
     rows: list[dict[str, object]] = []
     waiting = 0
     for refusal in batch.refusals:
@@ -47,6 +54,11 @@ def insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None
             continue
         known.add(refusal.quarantine_id)
         progress.quarantined += 1
+        if erased and is_refused_about(
+            refusal.quarantine_id, refusal.claimed_type, refusal.stored, refusal.reason, erased
+        ):
+            gone.append(refusal)
+            continue
         stored = refusal.stored
         rows.append(
             {
@@ -67,6 +79,9 @@ def insert_refusals(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None
             rows, waiting = [], 0
     if rows:
         _insert_quarantined(connection, batch.load_id, rows)
+    if gone:
+        note_removal(connection, "ledger.quarantine", len(gone))
+    return gone
 
 
 def _hex(text: str | None) -> str | None:

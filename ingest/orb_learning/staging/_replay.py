@@ -113,6 +113,9 @@ def _commit_replay(
     }
     moved = [row for row in rows if (row.segment, row.byte_offset) not in refused]
     with transaction(connection):
+        erase_rows(connection, batch)
+        if connection.execute("from temp.erased_lines limit 1").fetchone():
+            connection.execute("update ledger.erasures set is_applied = false")
         for kind in batch.kinds:
             insert_new(connection, batch, kind)
         for row in moved:
@@ -139,7 +142,6 @@ def _commit_replay(
         duplicates = sum(progress.duplicates for progress in batch.segments)
         report = LoadReport(batch.load_id, len(moved), loaded, duplicates, 0)
         note_load(connection, report)
-        erase_rows(connection, batch.load_id)
         if wrong := faults(connection):
             raise OrbLearningError(f"{wrong[0]}; nothing was replayed, please report this")
     drop_tables(connection, batch)

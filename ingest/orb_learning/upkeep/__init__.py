@@ -6,7 +6,7 @@ from orb_learning.upkeep._intake import take_in
 from orb_learning.upkeep._retention import PruneReport, prune
 from orb_learning.upkeep._schema import MigrationReport, migrate_down, migrate_up, reset
 from orb_learning.upkeep._status import Status, read_status
-from orb_learning.upkeep._tombstones import request_erasure
+from orb_learning.upkeep._tombstones import preview_erasure, request_erasure
 
 __all__ = [
     "Backup",
@@ -16,6 +16,7 @@ __all__ = [
     "backup",
     "migrate_down",
     "migrate_up",
+    "preview_erasure",
     "prune",
     "read_status",
     "refresh_into",

@@ -9,6 +9,7 @@ publications go when the next one is made.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -25,7 +26,10 @@ from orb_learning.staging import (
     is_refused_about,
     named_by_event,
     note_removal,
+    open_staging,
+    refused_lines,
     rewrite,
+    was_held,
 )
 from orb_learning.warehouse import drop_warehouse
 
@@ -35,11 +39,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger("orb_learning.staging")
 
 
-def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
-    """Blank the spool's loaded lines of erased subjects, drop the warehouse, clear quarantine.
+@dataclass(frozen=True, slots=True)
+class Blanked:
+    """What came of blanking.
 
-    Returns:
-        whether every segment could be written to.
+    Attributes:
+        is_whole: every segment could be written to, so that no later load need try again.
+        is_held: staging held something of the erased, so that its file still has their texts.
+    """
+
+    is_whole: bool
+    is_held: bool
+
+
+def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
+    """Blank the spool's loaded lines of erased subjects, and clear quarantine.
+
+    The warehouse goes if it may hold something of them.
     """
     checkpoint(connection, home)  # what is blanked can never be loaded again
     crash_point("erase.checkpointed")
@@ -57,7 +73,9 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
         ):
             left.add(name)
     crash_point("erase.blanked")
-    drop_warehouse(home)
+    is_held = was_held(connection)
+    if is_held:
+        drop_warehouse(home)
     for log in damaged_logs(home):
         log.unlink(missing_ok=True)
     crash_point("erase.dropped")
@@ -70,7 +88,7 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> bool:
                 "delete from ledger.quarantine where quarantine_id in (select unnest($1))", [ids]
             )
             note_removal(connection, "ledger.quarantine", len(ids))
-    return not left
+    return Blanked(is_whole=not left, is_held=is_held or bool(going))
 
 
 def _to_erase(
@@ -78,24 +96,21 @@ def _to_erase(
 ) -> dict[str, list[tuple[UUID, Span]]]:
     """Return what is to leave quarantine, by segment: the id of each, its offset and length."""
     going: dict[str, list[tuple[UUID, Span]]] = {}
-    found = connection.execute(
-        "select quarantine_id, claimed_type, line, reason, segment, byte_offset, byte_length"
-        " from ledger.quarantine"
-    )
-    while rows := found.fetchmany(100):  # each may be long
-        for identity, kind, line, reason, segment, offset, length in rows:
-            if is_refused_about(identity, kind, bytes(line), reason, erased):
-                going.setdefault(segment, []).append((identity, (offset, length)))
+    for line in refused_lines(connection):
+        if is_refused_about(line.quarantine_id, line.claimed_type, line.line, line.reason, erased):
+            going.setdefault(line.segment, []).append(
+                (line.quarantine_id, (line.offset, line.length))
+            )
     return going
 
 
-def finish(home: Home, *, is_whole: bool) -> None:
-    """Write the closed staging file anew without what is erased.
-
-    Args:
-        home: whose staging.
-        is_whole: everything was blanked, so that no later load need try again.
-    """
-    rewrite(home, *(["update ledger.erasures set is_applied = true"] if is_whole else []))
+def finish(home: Home, blanked: Blanked) -> None:
+    """Write the closed staging file anew, if anything erased was in it, and note what is done."""
+    noted = ["update ledger.erasures set is_applied = true"] if blanked.is_whole else []
+    if blanked.is_held:
+        rewrite(home, *noted)
+        logger.info("erased what was asked for; the warehouse is built anew by the next run")
+    elif noted:
+        with open_staging(home) as connection:
+            connection.execute(*noted)
     crash_point("erase.applied")
-    logger.info("erased what was asked for; the warehouse is built anew by the next run")

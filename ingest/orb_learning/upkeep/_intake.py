@@ -23,6 +23,6 @@ def take_in(home: Home, on_progress: Callable[[int], None] | None = None) -> Loa
         report = load(home, on_progress)
         if report.must_erase:
             with open_staging(home) as connection:
-                is_whole = _erasure.blank(connection, home)
-            _erasure.finish(home, is_whole=is_whole)
+                blanked = _erasure.blank(connection, home)
+            _erasure.finish(home, blanked)
     return report

@@ -71,7 +71,7 @@ def watch(monkeypatch) -> Callable[[Callable[[str], None]], None]:
         monkeypatch.setattr(_loader, "MAX_LOAD_LINES", 40)
         monkeypatch.setattr(_batch.Batch, "take", read)
         monkeypatch.setattr(
-            _loader, "commit", lambda real, batch: commit(Watched(real, call), batch)
+            _loader, "commit", lambda real, *rest: commit(Watched(real, call), *rest)
         )
 
     return start

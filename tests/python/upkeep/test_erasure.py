@@ -481,7 +481,7 @@ def test_a_user_goes_wherever_the_hooks_wrote_the_id(home, staging, user):
             task_id=str(KEPT), rating=9, comment=f"{SECRET} 2", user_id=user
         )
         telemetry.capture_routing_outcome_sync(
-            task_id=str(KEPT), success=True, metadata={"user_id": said, "note": f"{SECRET} 3"}
+            task_id=str(GONE), success=True, metadata={"user_id": said, "note": f"{SECRET} 3"}
         )
         telemetry.capture_feedback_sync(
             task_id=str(KEPT), feedback_type="accepted", rating=5, user_id="another"
