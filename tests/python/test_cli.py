@@ -481,6 +481,7 @@ def pruned(run, tmp_path):
         ((), 365, 30, 7),
         (("--raw-days", 200), 200, 30, 7),
         (("--derived-days", 0), 365, 0, 7),
+        (("--raw-days", 0, "--derived-days", 0), 0, 0, 7),
         (("--raw-days", 40, "--derived-days", 20, "--segment-days", 3), 40, 20, 3),
     ],
 )

@@ -115,7 +115,8 @@ def test_the_var_indexes_takes_them_away_and_brings_them_back(warehouse: Warehou
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--select", "executions"), ("--empty",), ("--exclude", "pools")]
+    "arguments",
+    [("--select", "executions"), ("--empty",), ("--exclude", "pools"), ("--sample", "3 days")],
 )
 def test_what_is_not_a_whole_run_is_not_published(
     warehouse: Warehouse, arguments: tuple[str, ...]

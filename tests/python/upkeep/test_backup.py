@@ -15,6 +15,7 @@ from orb_learning import Telemetry
 from orb_learning._types import subject_hash
 from orb_learning.errors import BusyError, HomeError, MigrationError
 from orb_learning.events import RoutingOutcome
+from orb_learning.home import Home
 from orb_learning.staging import open_staging_file
 from orb_learning.upkeep import (
     _backup,
@@ -105,6 +106,23 @@ def test_a_restored_file_is_on_disk_before_it_takes_the_others_place(
     assert after == ("sync", home.root)
     (replaced,) = home.backups.glob("replaced-*.duckdb")
     assert (("sync", replaced) in before) is not can_link, "a link is of a file that was"
+
+
+def test_a_warehouse_is_gone_before_staging_is_replaced(home, saved, monkeypatch):
+    replaced = home.staging.stat().st_ino
+    home.warehouse.write_bytes(b"of newer loads")
+    drop = _backup.drop_warehouse
+    dropped = []
+
+    def watched(root: Home) -> None:
+        dropped.append(home.staging.stat().st_ino)
+        drop(root)
+
+    monkeypatch.setattr(_backup, "drop_warehouse", watched)
+    restore(home, saved.path)
+    assert dropped[0] == replaced
+    assert home.staging.stat().st_ino != replaced
+    assert not home.warehouse.exists()
 
 
 def test_a_restore_into_an_empty_home(home, saved, tmp_path):

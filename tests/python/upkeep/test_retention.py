@@ -108,6 +108,20 @@ def test_a_pool_goes_with_its_closing_and_an_open_one_stays(home, spool, staging
     assert staging.query("select pool_id from raw.pool_created order by 1") == [("new",), ("open",)]
 
 
+def test_a_pool_that_came_up_again_keeps_its_new_creation(home, spool, staging):
+    spool.write(
+        "a.jsonl",
+        PoolCreated(pool_id="again", occurred_at=days_ago(300)),
+        PoolClosed(pool_id="again", occurred_at=days_ago(200)),
+        PoolCreated(pool_id="again", occurred_at=days_ago(2)),
+    )
+    prune(home, today=TODAY, is_sure=True)
+    assert staging.query("select occurred_at::date from raw.pool_created") == [
+        (days_ago(2).date(),)
+    ]
+    assert staging.query("from raw.pool_closed") == []
+
+
 @pytest.mark.parametrize(("days", "left"), [(90, 3), (91, 0)])
 def test_a_pool_stays_as_many_days_after_its_last_closing_as_events_do(
     home, spool, staging, days, left

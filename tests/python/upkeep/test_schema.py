@@ -32,6 +32,15 @@ def test_a_plan_changes_nothing(built):
     assert not built.backups.exists()
 
 
+def test_a_plan_of_steps_to_come_drops_no_warehouse(built):
+    migrate_down(built, NEWEST - 1)
+    built.warehouse.write_bytes(b"built")
+    assert migrate_up(built, is_plan=True).applied == SHIPPED[-1:]
+    assert built.warehouse.exists()
+    migrate_up(built)
+    assert not built.warehouse.exists()
+
+
 def test_a_plan_of_a_new_home_is_everything(home):
     assert migrate_up(home, is_plan=True).applied == SHIPPED
     assert migrate_up(home, 1).applied == SHIPPED[:1]
