@@ -43,7 +43,7 @@ class Refreshes:
         self.tested.append(with_tests)
         self.clock.seconds += self.takes_seconds
         if self.fails(with_tests):
-            raise RefreshError("executions ended as error:\n  disk full")
+            raise RefreshError("executions ended as error: disk full")
         self.home.staging.write_text(f"{len(self.tested)} loads")
         made = Publication("1", self.clock.now().isoformat(), "", 1, {}, "")
         return RefreshReport(made, self.warnings if with_tests else [], self.takes_seconds)
