@@ -8,6 +8,7 @@
 <home>/embeddings/       vectors of what was executed, kept by the embedder
 <home>/learning.db       a fixed link to the database of the current publication
 <home>/schedule.json     what a scheduler did last
+<home>/target/, logs/    what dbt compiles and documents, and its own log
 """
 
 from __future__ import annotations
@@ -96,6 +97,16 @@ class Home:
     def embeddings(self) -> Path:
         """Where the embedder keeps vectors and their index."""
         return self.root / "embeddings"
+
+    @property
+    def target(self) -> Path:
+        """Where dbt puts what it compiles and documents."""
+        return self.root / "target"
+
+    @property
+    def logs(self) -> Path:
+        """Where dbt writes its own log."""
+        return self.root / "logs"
 
     @property
     def lock_file(self) -> Path:

@@ -21,7 +21,10 @@ from orb_learning.logs import configure
 
 
 class Commands(TyperGroup):
-    """The commands; each takes the options that stand before its name behind it, too."""
+    """The commands; each takes the options that stand before its name behind it, too.
+
+    But for one that hands on everything behind its name.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -34,6 +37,8 @@ SHARED = ("home", "verbose", "log_format")
 
 
 def _pass_on(command: Any, options: list[Any]) -> None:
+    if command.context_settings.get("ignore_unknown_options"):
+        return
     for option in options:
         own = copy(option)
         own.default = own.envvar = None  # what is not said here was said before, or nowhere

@@ -1,4 +1,4 @@
-"""The commands that keep the marts fresh: `load`, `refresh`, `schedule` and `embed`."""
+"""The commands that keep the marts fresh: `load`, `refresh`, `schedule`, `embed` and `dbt`."""
 
 from __future__ import annotations
 
@@ -166,3 +166,26 @@ def embed(
         f"embedded {report.embedded:,} texts, {report.remaining:,} remaining; "
         f"dropped {report.dropped:,}, {report.indexed:,} indexed",
     )
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+        "help_option_names": [],
+    },
+    options_metavar="ARGS...",
+)
+def dbt(context: typer.Context) -> None:
+    """Run dbt on orb-learning's own project and the home, from anywhere.
+
+    Everything behind `dbt` goes to dbt as it is, `--help` too; `--home` stands before it. The exit
+    code is dbt's. What dbt writes is in the home, in `target/` and `logs/`. Needs the extra `dbt`.
+
+    `orb-learning dbt build --select tier_performance+`
+    """
+    from orb_learning.refresh import run_dbt
+
+    raise typer.Exit(run_dbt(context.obj, context.args))

@@ -1,5 +1,6 @@
 """Refreshing: dbt run in this process, once or again and again."""
 
+from orb_learning.refresh._command import require_dbt, run_dbt
 from orb_learning.refresh._project import locate_project, retention_days
 from orb_learning.refresh._refresher import STEADY, WHOLE, Refresher, RefreshReport, refresh
 from orb_learning.refresh._scheduler import schedule
@@ -15,6 +16,8 @@ __all__ = [
     "locate_project",
     "read_state",
     "refresh",
+    "require_dbt",
     "retention_days",
+    "run_dbt",
     "schedule",
 ]

@@ -7,15 +7,14 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning.errors import ProjectError, RefreshError
+from orb_learning.errors import RefreshError
 from orb_learning.home import HOME_VARIABLE, Home
 from orb_learning.publication import Publication, current, later_day_published, moment_of
+from orb_learning.refresh._command import environment, make_folders, require_dbt
 from orb_learning.refresh._project import locate_project
 
 if TYPE_CHECKING:
@@ -143,23 +142,20 @@ class Refresher:
             RefreshError: the command failed.
             ProjectError: dbt is not installed.
         """
-        try:
-            from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-            from dbt.cli.main import dbtRunner
-        except ImportError as error:
-            raise ProjectError(
-                f"dbt is not installed ({error.name}); run: pip install 'orb-learning[dbt]'"
-            ) from error
-        self.home.create()
+        require_dbt()
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        make_folders(self.home)
         options = [
             "--project-dir", str(self.project),
             "--profiles-dir", str(self.project),
-            "--target-path", str(self.home.root / "target"),
-            "--log-path", str(self.home.root / "logs"),
+            "--target-path", str(self.home.target),
+            "--log-path", str(self.home.logs),
         ]  # fmt: skip
         if quiet:
             options.append("--quiet")
-        with _home_in_environment(self.home):
+        with environment({HOME_VARIABLE: str(self.home.root)}):
             try:
                 runner = dbtRunner(manifest=self._manifest)
                 if self._manifest is None:
@@ -220,16 +216,3 @@ def _last_published(home: Home) -> tuple[str, int]:
         return home.current.readlink().name, home.current.lstat().st_mtime_ns
     except OSError:
         return "", 0
-
-
-@contextmanager
-def _home_in_environment(home: Home) -> Iterator[None]:
-    before = os.environ.get(HOME_VARIABLE)
-    os.environ[HOME_VARIABLE] = str(home.root)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[HOME_VARIABLE]
-        else:
-            os.environ[HOME_VARIABLE] = before
