@@ -25,8 +25,8 @@ $(VENV)/.ready-embeddings: $(VENV)/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embeddings]'
 	touch $@
 
-demo: setup  ## simulate an orchestrator, refresh, show the report
-	$(BIN)/orb-learning demo
+demo: setup  ## simulate an orchestrator anew, refresh, show the report; DEMO=--keep adds
+	$(BIN)/orb-learning demo $(DEMO)
 
 sources: setup  ## write what dbt is told of the raw tables anew, from the event classes
 	$(BIN)/python -m orb_learning.staging._sources

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from rich.cells import cell_len
 import publishing
 from orb_learning import cli, refresh, serving, upkeep
 from orb_learning.cli import _app, _show
+from orb_learning.cli._program import this_program
+from orb_learning.cli._show import Column, fitting
 from orb_learning.errors import RefreshError
 from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
@@ -30,7 +33,7 @@ from orb_learning.publication import Publication, current
 from orb_learning.refresh import RefreshReport, ScheduleState, _scheduler
 from orb_learning.refresh._project import PROJECT_VARIABLE
 from orb_learning.refresh._state import write_state
-from orb_learning.serving import MARTS
+from orb_learning.serving import HEADINGS, MARTS
 from orb_learning.staging import known_migrations
 from orb_learning.upkeep import PruneReport, _status
 from publishing import PATTERNS, POOLS, TIERS, TREND, publish_marts
@@ -1039,13 +1042,95 @@ def test_the_demo_simulates_and_reports_in_a_home_of_its_own(run, refreshed, mon
     assert lines[0].startswith("simulated 20 tasks in ")
     assert lines[1] == "refreshed in 1.3 s"
     assert lines[2].startswith("3 executions of 2 tasks")
+    assert max(map(cell_len, lines[: lines.index("look around:")])) <= 80
     own = tmp_path / "data" / "demo"
-    assert lines[-1] == f"look around: orb-learning --home {own} status"
+    assert lines[-1].endswith(f" --home {own} dbt docs serve")
     assert (own / "spool").is_dir()
+    today = datetime.now(UTC).date().isoformat()
+    assert refreshed == [{"as_of": today, "publish": True}]
 
 
 def test_the_demo_runs_in_a_home_that_is_named(run, home, refreshed):
-    assert run("demo", "--tasks", "5", "--seed", "1").out.endswith(
-        f"look around: orb-learning --home {home.root} status\n"
-    )
+    assert f" --home {home.root} status\n" in run("demo", "--tasks", "5", "--seed", "1").out
     assert home.spool.is_dir()
+
+
+def pending_events(home: Home) -> int:
+    return upkeep.read_status(home).pending_events
+
+
+def test_a_second_demo_begins_anew_and_one_that_keeps_adds(run, home, refreshed):
+    run("demo", "--tasks", "5")
+    first = pending_events(home)
+    run("demo", "--tasks", "5")
+    assert pending_events(home) == first
+    run("demo", "--tasks", "5", "--keep")
+    run("load")
+    # Not the same events a second time, of which the home would keep one.
+    assert upkeep.read_status(home).loaded_events > 1.5 * first
+
+
+def test_a_demo_removes_nobodys_events(run, home, refreshed, tmp_path):
+    run("import", write_json(tmp_path / "runs.jsonl", [ROW]))
+    ended = run("demo", "--tasks", "5")
+    assert ended.code == 2
+    assert failed(ended) == (
+        f"{home.root} holds 1 events that no demo wrote, so nothing was removed; name another "
+        "directory with --home, or add to this one with --keep"
+    )
+    assert run("demo", "--tasks", "5", "--keep").code == 0
+    assert failed(run("demo", "--tasks", "5")).startswith(f"{home.root} holds 1 events")
+
+
+def test_a_demo_without_dbt_or_its_project_simulates_nothing(run, home, monkeypatch):
+    monkeypatch.setenv(PROJECT_VARIABLE, "/nowhere")
+    assert (
+        failed(run("demo")) == f"{PROJECT_VARIABLE}=/nowhere holds no dbt project of orb-learning"
+    )
+    monkeypatch.setitem(sys.modules, "dbt.cli.main", None)
+    assert failed(run("demo")).startswith("dbt is not installed (dbt.cli.main); run: pip install ")
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "stands", "said"),
+    [
+        ("{0}/venv/bin/orb-learning", "/usr/bin", "{0}", "venv/bin/orb-learning"),
+        ("{0}/venv/bin/orb-learning", "/usr/bin", "/", "{0}/venv/bin/orb-learning"),
+        ("{0}/venv/bin/orb-learning", "{0}/venv/bin", "{0}", "orb-learning"),
+        ("venv/bin/orb-learning", "{0}/venv/bin", "{0}", "orb-learning"),
+        ("venv/bin/orb-learning", "{0}/other", "{0}", "venv/bin/orb-learning"),
+        ("orb-learning", "/usr/bin", "{0}", "./orb-learning"),
+        ("{0}/a b/orb-learning", "/usr/bin", "{0}", "'a b/orb-learning'"),
+        ("{0}/orb_learning/__main__.py", "/usr/bin", "{0}", "{1} -m orb_learning"),
+        ("-c", "/usr/bin", "{0}", "{1} -m orb_learning"),
+    ],
+)
+def test_the_program_is_named_as_it_can_be_called(
+    monkeypatch, tmp_path, program, path, stands, said
+):
+    for folder in ("venv/bin", "other", "a b", "orb_learning", "."):
+        for name in ("orb-learning", "__main__.py"):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [program.format(tmp_path)])
+    monkeypatch.setenv("PATH", path.format(tmp_path))
+    monkeypatch.setenv("PWD", stands.format(tmp_path))
+    assert this_program() == said.format(tmp_path, sys.executable)
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 100, 120, 160])
+def test_a_table_that_is_too_wide_names_what_it_leaves_out(columns):
+    longest = {"repo": "platform-infra", "task type": "test_generation", "solution": "word " * 20}
+    for mart in MARTS.values():
+        headings = [HEADINGS[name] for name in mart.columns if name in HEADINGS]
+        cells = [
+            Column(side, heading, [longest.get(heading, "name") if side == "left" else 12.5])
+            for side, heading in headings
+        ]
+        shape = fitting(cells, columns)
+        shown = [column.heading.replace("\n", " ") for column in shape.columns]
+        assert sorted([*shown, *shape.left_out]) == sorted(heading for _, heading in headings)
+        assert shape.taken(shape.limit) <= max(columns, 80)
+        assert not (columns == 160 and shape.left_out)

@@ -186,7 +186,7 @@ def test_without_dbt_one_line_says_what_to_install(installed: Installed, home: H
     (absent / "dbt" / "__init__.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'dbt'\", name='dbt')"
     )
-    for command in (["dbt", "run"], ["dbt", "--help"]):
+    for command in (["dbt", "run"], ["dbt", "--help"], ["demo"], ["demo", "--keep"]):
         ended = installed.run("--home", home.root, *command, PYTHONPATH=str(absent))
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr == (

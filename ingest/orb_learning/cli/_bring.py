@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orb_learning.cli._program import as_typed, this_program
 from orb_learning.cli._show import err, out, print_report, progress
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import printable
@@ -84,44 +85,71 @@ def import_(
         raise typer.Exit(2)
 
 
+FIRST_SEED = 7
+
+
 @app.command()
 def demo(
     context: typer.Context,
     tasks: Annotated[int, typer.Option(min=1, help="Tasks to simulate.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal histories.")] = 7,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Equal seeds give equal histories.",
+            show_default=f"{FIRST_SEED}, with --keep the next one",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Add to what the home holds instead of beginning anew.")
+    ] = False,
 ) -> None:
     """Simulate an orchestrator, refresh, and show the report.
 
     Drives the real hooks for 20,000 tasks over the last 30 days, in a home of its own unless one
-    is named.
+    is named. What an earlier demo simulated there is removed first; a home that holds other events
+    is left alone.
 
     `orb-learning demo`
     """
     import asyncio
 
     from orb_learning._telemetry import Telemetry
-    from orb_learning.demo import Simulation, simulate
+    from orb_learning.demo import Mark, Simulation, adding_history, clear, simulate
+    from orb_learning.refresh import locate_project, require_dbt
     from orb_learning.refresh import refresh as run_refresh
     from orb_learning.serving import build_report
 
     home: Home = context.obj
     if context.parent is None or context.parent.params.get("home") is None:
         home = Home(home.root / "demo")
+    require_dbt()
+    locate_project()
     until = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-    with Telemetry(home.root) as telemetry:
-        with progress("tasks", total=tasks) as advance:
+    with home.locked():
+        if not keep:
+            clear(home)
+        simulation = Simulation(
+            tasks=tasks, seed=FIRST_SEED + Mark.of(home).histories if seed is None else seed
+        )
+        with (
+            adding_history(home) as spooled,
+            Telemetry(spooled) as telemetry,
+            progress("tasks", total=tasks) as advance,
+        ):
             simulated = asyncio.run(
-                simulate(
-                    telemetry, Simulation(tasks=tasks, seed=seed), until=until, on_progress=advance
-                )
+                simulate(telemetry, simulation, until=until, on_progress=advance)
             )
-        captured = telemetry.stats()
-    out.print(
-        f"simulated {simulated.tasks:,} tasks in {simulated.attempts:,} attempts; the hooks wrote "
-        f"{captured.captured:,} events",
-    )
-    with err.status("refreshing"):
-        refreshed = run_refresh(home.root, as_of=until.date().isoformat())
+            captured = telemetry.stats()
+        out.print(
+            f"simulated {simulated.tasks:,} tasks in {simulated.attempts:,} attempts; the hooks "
+            f"wrote {captured.captured:,} events",
+        )
+        with err.status("refreshing"):
+            refreshed = run_refresh(home.root, as_of=until.date().isoformat(), publish=True)
     out.print(f"refreshed in {refreshed.seconds:.1f} s")
-    print_report(build_report(home, limit=10))
-    out.print(f"\nlook around: orb-learning --home {home.root} status")
+    print_report(build_report(home, limit=10), width=out.width)
+    program = f"{this_program()} --home {as_typed(home.root)}"
+    out.print("\nlook around:")
+    for command in ("status", "report --mart solution_patterns", "dbt docs generate"):
+        out.print(f"  {program} {command}")
+    out.print(f"  {program} dbt docs serve")

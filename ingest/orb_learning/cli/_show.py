@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -34,7 +36,11 @@ err = DataConsole(stderr=True, soft_wrap=True)
 PIPE_WIDTH = 160
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 LONGEST_CELL = 60
+READABLE_CELL = 20
 SHORTEST_CELL = 8
+
+FIRST_TO_GO = ("scored", "ok", "p95 s", "first seen", "task types")
+"""Headings that a report leaves out, in this order, where texts would be cut beyond reading."""
 
 
 @contextmanager
@@ -53,8 +59,13 @@ def progress(unit: str, total: int | None = None) -> Iterator[Callable[[int], No
         yield lambda count: bar.advance(task, count)
 
 
-def print_report(found: Any) -> None:
-    """Print a report's summary and its marts as tables."""
+def print_report(found: Any, width: int | None = None) -> None:
+    """Print a report's summary and its marts as tables.
+
+    Args:
+        found: the report.
+        width: how many signs a line may have; default see `room`.
+    """
     summary, publication = found.summary, found.publication
     rate = "n/a" if summary.success_rate is None else f"{summary.success_rate:.1%}"
     cost = "unknown" if summary.known_cost is None else f"{summary.known_cost:,.2f} USD"
@@ -62,26 +73,33 @@ def print_report(found: Any) -> None:
         f"{summary.executions:,} executions of {summary.tasks:,} tasks, {rate} successful, "
         f"cost {cost} ({summary.unknown_costs:,} unknown), {summary.pending:,} pending; "
         f"as of {publication.as_of[:10]}",
+        soft_wrap=width is None,
     )
+    for mart in found.marts:
+        _print_mart(mart, width or room())
+
+
+def _print_mart(mart: Any, width: int) -> None:
     from orb_learning.serving import HEADINGS
 
-    for mart in found.marts:
-        table = Table(
-            title=f"\n{mart.name}: {len(mart.rows):,} of {mart.total:,} rows",
-            title_justify="left",
-            title_style="bold",
-            header_style="bold",
-            box=None,
-            pad_edge=False,
-        )
-        places = [place for place, column in enumerate(mart.columns) if column in HEADINGS]
-        headings = [HEADINGS[mart.columns[place]] for place in places]
-        rows = [[row[place] for place in places] for row in mart.rows]
-        for justify, heading in headings:
-            table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")
-        for cells in fitting(rows, [heading for _, heading in headings], room()):
-            table.add_row(*cells)
-        print_table(table)
+    places = [place for place, column in enumerate(mart.columns) if column in HEADINGS]
+    headings = [HEADINGS[mart.columns[place]] for place in places]
+    columns = [
+        Column(justify, heading, [row[place] for row in mart.rows])
+        for place, (justify, heading) in zip(places, headings, strict=True)
+    ]
+    shape = fitting(columns, width)
+    title = f"\n{mart.name}: {len(mart.rows):,} of {mart.total:,} rows"
+    if shape.left_out:
+        title += f", without {', '.join(shape.left_out)}"
+    out.print(title, style="bold")
+    gap = (0, shape.gap, 0, 0)
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=gap)
+    for column in shape.columns:
+        table.add_column(column.heading, justify=column.justify, no_wrap=True, overflow="ellipsis")
+    for cells in zip(*(column.cells(shape.limit) for column in shape.columns), strict=True):
+        table.add_row(*cells)
+    print_table(table, width)
 
 
 def room() -> int:
@@ -90,33 +108,79 @@ def room() -> int:
     return out.width if out.is_terminal else PIPE_WIDTH
 
 
-def fitting(rows: list[list[Any]], headings: list[str], width: int) -> list[list[str]]:
-    """Return the rows as texts; long ones are cut, so that every column has its place.
+class Column:
+    """One column of a report."""
 
-    Numbers and times are never cut: where they alone are too wide, the table is wider than that.
+    def __init__(
+        self, justify: Literal["left", "right"], heading: str, values: Sequence[object]
+    ) -> None:
+        self.justify = justify
+        self.heading = heading
+        self._texts = [shown(value) for value in values]
+        self._may_be_cut = any(isinstance(value, str | list) for value in values)
+
+    def broken(self) -> Column:
+        """Return it with the heading of numbers on two lines."""
+        other = copy(self)
+        if self.justify == "right":
+            other.heading = self.heading.replace(" ", "\n")
+        return other
+
+    def cells(self, limit: int) -> list[str]:
+        """Return its cells; texts are cut, numbers and times never."""
+        return [cut(text, limit) for text in self._texts] if self._may_be_cut else self._texts
+
+    def width(self, limit: int) -> int:
+        """Return how wide it is with texts cut to a limit."""
+        widest = max(map(cell_len, (*self.heading.split("\n"), *self._texts)))
+        return min(widest, limit) if self._may_be_cut else widest
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a table is shown, and how: its columns, the signs between them, a text's longest."""
+
+    columns: list[Column]
+    gap: int
+    limit: int
+    left_out: list[str]
+
+    def narrowed(self, width: int, shortest: int) -> Shape:
+        """Return it with texts cut until it fits, or to `shortest` signs."""
+        limit = LONGEST_CELL
+        while limit > shortest and self.taken(limit) > width:
+            limit -= 1
+        return replace(self, limit=limit)
+
+    def taken(self, limit: int) -> int:
+        """Return how wide it is with texts cut to a limit."""
+        between = self.gap * (len(self.columns) - 1)
+        return between + sum(column.width(limit) for column in self.columns)
+
+    def fits(self, width: int) -> bool:
+        """Tell whether it fits."""
+        return self.taken(self.limit) <= width
+
+
+def fitting(columns: list[Column], width: int) -> Shape:
+    """Return how a table fits: long texts cut, then closer together, then without some columns.
+
+    Where numbers and times alone are too wide, the table is wider than that.
     """
-    cells = [[shown(value) for value in row] for row in rows]
-    widest = [
-        max(map(cell_len, (heading, *(row[place] for row in cells))))
-        for place, heading in enumerate(headings)
-    ]
-    texts = {
-        place for row in rows for place, value in enumerate(row) if isinstance(value, str | list)
-    }
-    between = 2 * (len(headings) - 1)
-
-    def taken(limit: int) -> int:
-        return between + sum(
-            min(size, limit) if place in texts else size for place, size in enumerate(widest)
-        )
-
-    limit = LONGEST_CELL
-    while limit > SHORTEST_CELL and taken(limit) > width:
-        limit -= 1
-    return [
-        [cut(cell, limit) if place in texts else cell for place, cell in enumerate(row)]
-        for row in cells
-    ]
+    shape = Shape(columns, 2, LONGEST_CELL, []).narrowed(width, READABLE_CELL)
+    if shape.fits(width):
+        return shape
+    shape = Shape([column.broken() for column in columns], 1, LONGEST_CELL, [])
+    shape = shape.narrowed(width, READABLE_CELL)
+    for heading in FIRST_TO_GO:
+        if shape.fits(width):
+            return shape
+        name = heading.replace(" ", "\n")
+        kept = [column for column in shape.columns if column.heading not in (heading, name)]
+        if len(kept) < len(shape.columns):
+            shape = replace(shape, columns=kept, left_out=[*shape.left_out, heading])
+            shape = shape.narrowed(width, READABLE_CELL)
+    return shape.narrowed(width, SHORTEST_CELL)
 
 
 def cut(text: str, width: int) -> str:
@@ -126,11 +190,12 @@ def cut(text: str, width: int) -> str:
     return whole.plain
 
 
-def print_table(table: Table) -> None:
-    """Print a table, as wide as the terminal or `PIPE_WIDTH`, wider if its columns need it."""
+def print_table(table: Table, width: int | None = None) -> None:
+    """Print a table, so wide or as wide as `room`, wider if its columns need it."""
     fixed = all(column.no_wrap for column in table.columns)
     needed = Measurement.get(out, out.options.update(width=10_000), table).maximum
-    console = DataConsole(width=max(room(), needed) if fixed else room())
+    width = width or room()
+    console = DataConsole(width=max(width, needed) if fixed else width)
     console.print(table, soft_wrap=False)
 
 

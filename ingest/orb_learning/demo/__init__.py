@@ -1,5 +1,13 @@
 """A demonstration: a simulated agent orchestrator that drives the real hooks."""
 
+from orb_learning.demo._home import Mark, adding_history, clear
 from orb_learning.demo._simulation import Simulation, SimulationReport, simulate
 
-__all__ = ["Simulation", "SimulationReport", "simulate"]
+__all__ = [
+    "Mark",
+    "Simulation",
+    "SimulationReport",
+    "adding_history",
+    "clear",
+    "simulate",
+]
