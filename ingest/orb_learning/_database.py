@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orb_learning._files import replacing, sync
+from orb_learning._spill import SpillFolder, delete_left_spills, own_spill
 from orb_learning.errors import BusyError, HomeError, OrbLearningError
+from orb_learning.home import Home
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,8 +22,15 @@ MEMORY_BYTES = 3_000_000_000
 """What DuckDB may use, unless the profile says otherwise; a full build beyond it goes to disk."""
 
 
-def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: Path, home: Home | None = None, *, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file.
+
+    Args:
+        path: the file; it is made if there is none.
+        home: where to spill what does not fit into memory, privately; nowhere, if it is None.
+        read_only: open it beside others that read it, in this process too.
 
     Raises:
         BusyError: another process, or another part of this one, holds the file.
@@ -30,15 +41,58 @@ def connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection
     if "?" in str(path):  # DuckDB puts the name of its write-ahead log in front of it
         raise HomeError(f"DuckDB cannot use {path}: rename what has a question mark in its name")
     try:
-        if not read_only and not path.exists():
+        if read_only:
+            connection = in_memory(home)
+            try:
+                # Not opened: in one process a file cannot be open with two configurations.
+                connection.execute(f"attach {literal(path)} as opened (read_only)")
+                connection.execute("use opened")
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+        if not path.exists():
             _create(path)
-        connection = duckdb.connect(str(path), read_only=read_only)
+        connection = _spilling(str(path), home)
     except duckdb.Error as error:
         raise explained(error, path) from error
     except OSError as error:
         raise HomeError(f"cannot make {path}: {error.strerror}") from error
-    if not read_only:
-        path.chmod(0o600)
+    path.chmod(0o600)
+    # Nobody else has the file open: what lies there is of a process that was killed.
+    shutil.rmtree(own_spill(path), ignore_errors=True)
+    if home is not None:
+        delete_left_spills(home)
+    return connection
+
+
+def in_memory(home: Home | None = None, **config: str) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory.
+
+    Args:
+        home: where to spill what does not fit into it, privately; nowhere, if it is None.
+        config: DuckDB's settings.
+
+    Raises:
+        HomeError: the home cannot be written.
+    """
+    return _spilling(":memory:", home, **config)
+
+
+def _spilling(database: str, home: Home | None, **config: str) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    folder = SpillFolder(home) if home else None
+    try:
+        connection = duckdb.connect(
+            database, config={"temp_directory": str(folder.path) if folder else "", **config}
+        )
+    except BaseException:
+        if folder:
+            folder.delete()
+        raise
+    if folder:
+        weakref.finalize(connection, folder.delete)
     return connection
 
 
@@ -54,11 +108,12 @@ def _create(path: Path) -> None:
 
 
 def copy_database(
-    source: Path, target: Path, *statements: str, storage_version: str = "v1.0.0"
+    home: Home, source: Path, target: Path, *statements: str, storage_version: str = "v1.0.0"
 ) -> None:
     """Copy a closed database into a new file, which is synced and private to its owner.
 
     Args:
+        home: where to spill what does not fit into memory.
         source: the closed database.
         target: the new file.
         statements: run in the new file.
@@ -70,10 +125,9 @@ def copy_database(
     import duckdb
 
     connect(source, read_only=True).close()  # for its errors
-    with duckdb.connect() as connection:
+    with in_memory(home) as connection:
         try:
             limit_memory(connection)
-            connection.execute(f"set temp_directory = {literal(f'{target}.tmp')}")
             connection.execute(f"attach {literal(source)} as source (read_only)")
             connection.execute(
                 f"attach {literal(target)} as target (storage_version {literal(storage_version)})"

@@ -25,6 +25,7 @@ from dbt_common.invocation import get_invocation_id
 
 from orb_learning._database import limit_memory
 from orb_learning._faults import crash_point
+from orb_learning._spill import SpillFolder
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import HOME_VARIABLE, Home
 from orb_learning.publication import Keyed, later_day_published, publish
@@ -70,7 +71,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         config.setdefault("storage_compatibility_version", STORAGE_VERSION)
         try:
             self._home.acquire_lock()
-            self._releases = weakref.finalize(self, self._home.release_lock)
+            self._spill = SpillFolder(self._home)
+            self._releases = weakref.finalize(self, _release, self._home, self._spill)
+            config.setdefault("temp_directory", str(self._spill.path))
             settle_warehouse(self._home)
             if get_flags().WHICH in LOADING_COMMANDS:
                 shrink_warehouse(self._home, str(config["storage_compatibility_version"]))
@@ -94,7 +97,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb ships no types
         self._connection = conn
         # Whoever waits for the lock opens the files next: they have to be closed before it is free.
         self._releases.detach()
-        weakref.finalize(self, _close_and_release, conn, self._home)
+        weakref.finalize(self, _release, self._home, self._spill, conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Refuse a second loading command on files that an earlier one left open."""
@@ -175,7 +178,9 @@ def home_of(credentials: DuckDBCredentials) -> Home:
     """
     path = Path(credentials.path)
     home = Home(path.absolute().parent)
-    attached = [Path(one.path).resolve() for one in credentials.attach or () if one.alias]
+    attached = [
+        Path(one.path).resolve() for one in credentials.attach or () if one.alias
+    ]
     is_local = "://" not in credentials.path and not credentials.path.startswith(("md:", ":"))
     if not is_local or path.name != home.warehouse.name or home.staging.resolve() not in attached:
         raise DbtRuntimeError(
@@ -193,8 +198,12 @@ def home_of(credentials: DuckDBCredentials) -> Home:
     return home
 
 
-def _close_and_release(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
-    connection.close()
+def _release(
+    home: Home, spill: SpillFolder, connection: duckdb.DuckDBPyConnection | None = None
+) -> None:
+    if connection is not None:
+        connection.close()
+    spill.delete()
     home.release_lock()
 
 

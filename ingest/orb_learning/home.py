@@ -9,6 +9,7 @@
 <home>/learning.db       a fixed link to the database of the current publication
 <home>/schedule.json     what a scheduler did last
 <home>/target/, logs/    what dbt compiles and documents, and its own log
+<home>/spill/            what DuckDB puts to disk while it works; see `_spill`
 """
 
 from __future__ import annotations
@@ -117,6 +118,11 @@ class Home:
     def lock_holder(self) -> Path:
         """Who holds the lock, for messages."""
         return self.root / "refresh.pid"
+
+    @property
+    def spill(self) -> Path:
+        """Where DuckDB puts what does not fit into memory."""
+        return self.root / "spill"
 
     @property
     def schedule(self) -> Path:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from orb_learning._database import connect, copy_database, explained, wal
 from orb_learning._faults import crash_point
 from orb_learning._files import replacing, sync
+from orb_learning._spill import own_spill
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.home import Home
 
@@ -50,6 +51,7 @@ def drop_warehouse(home: Home) -> None:
     file = home.warehouse.resolve()
     for gone in (file, wal(file), home.warehouse, wal(home.warehouse)):
         gone.unlink(missing_ok=True)
+    shutil.rmtree(own_spill(home.warehouse), ignore_errors=True)
     with suppress(OSError):  # without the warehouse it says nothing
         home.warehouse_size.unlink()
 
@@ -73,7 +75,7 @@ def settle_warehouse(home: Home) -> None:
         return
     was_killed = wal(home.warehouse).exists()
     try:
-        with connect(home.warehouse) as connection:
+        with connect(home.warehouse, home) as connection:
             if was_killed:
                 _drop_indexes(connection, home)
     except BusyError:
@@ -124,7 +126,7 @@ def shrink_warehouse(home: Home, storage_version: str = STORAGE_VERSION) -> None
         return
     try:
         with replacing(file) as fresh:
-            copy_database(file, fresh, storage_version=storage_version)
+            copy_database(home, file, fresh, storage_version=storage_version)
             copied = fresh.stat().st_size
             crash_point("warehouse.copied")
         sync(file.parent)

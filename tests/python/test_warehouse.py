@@ -282,7 +282,7 @@ def test_a_copy_that_fails_leaves_the_warehouse_and_is_not_tried_at_once(
 ):
     tries = []
 
-    def fail(source, target, **options):
+    def fail(home, source, target, **options):
         tries.append(target)
         target.write_bytes(b"half")
         raise kind("cannot copy: no space is left")

@@ -120,7 +120,7 @@ class SimilarityCompanion:
                 vectors that were left out belong to an execution again.
         """
         staged = _Said(**begun)
-        with connect(database) as connection:
+        with connect(database, self._store.home) as connection:
             if not connection.execute(
                 "from duckdb_tables() where table_name = 'executions'"
             ).fetchone():
@@ -159,7 +159,7 @@ class SimilarityCompanion:
             state = self._store.copy_into(database, index)
             if not state.model:
                 return _Said(version=found)
-            with connect(database) as connection:
+            with connect(database, self._store.home) as connection:
                 connection.execute("select embedding, vector_id from execution_embeddings limit 1")
                 if state.index:
                     # What came after the index was made would not be found by it.

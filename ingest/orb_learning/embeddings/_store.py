@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, literal
+from orb_learning._database import connect, in_memory, literal
 from orb_learning._event_fields import CONTENT_FIELDS
 from orb_learning._files import replacing
+from orb_learning._spill import own_spill
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
 from orb_learning.home import FileLock, Home
@@ -66,7 +67,7 @@ class EmbeddingStore:
 
     def __init__(self, home: Home) -> None:
         """Touch nothing on disk yet."""
-        self._home = home
+        self.home = home
         self.folder = home.embeddings
         self.vectors = self.folder / "vectors.duckdb"
         self._note = self.folder / "store.json"
@@ -106,6 +107,7 @@ class EmbeddingStore:
 
     def begin(self, model: str) -> None:
         """Make the store ready for a model's vectors; those of another model are dropped."""
+        shutil.rmtree(own_spill(self.vectors), ignore_errors=True)
         for left in self.folder.glob("vectors.duckdb-*"):  # of a run that was killed
             left.unlink()
         if self.state().model == model and self.vectors.exists():
@@ -116,7 +118,7 @@ class EmbeddingStore:
                 left.unlink()
             self._forget_index()
             self._keep_note(StoreState(model=model))
-            with connect(self.vectors) as connection:
+            with connect(self.vectors, self.home) as connection:
                 connection.execute(TABLE)
 
     def drop_vanished(self, database: Path) -> int:
@@ -137,7 +139,7 @@ class EmbeddingStore:
                 return 0
             # A new file: rows that are only deleted stay in the old one.
             fresh = self.folder / f"vectors.duckdb-{secrets.token_hex(4)}"
-            with connect(fresh) as made:
+            with connect(fresh, self.home) as made:
                 made.execute(TABLE)
             connection.execute(f"attach {literal(fresh)} as fresh (read_write)")
             connection.execute(
@@ -194,7 +196,7 @@ class EmbeddingStore:
         import numpy as np
 
         rows = np.round(vectors.astype(np.float64), DECIMALS).tolist()
-        with self.committing(), connect(self.vectors) as connection:
+        with self.committing(), connect(self.vectors, self.home) as connection:
             connection.execute(
                 f"""
                 insert into execution_embeddings
@@ -227,7 +229,7 @@ class EmbeddingStore:
 
         if not can_index():
             return 0
-        with connect(self.vectors, read_only=True) as connection:
+        with connect(self.vectors, self.home, read_only=True) as connection:
             ((count, newest),) = connection.execute(
                 "select count(*), coalesce(max(vector_id), 0) from execution_embeddings"
             ).fetchall()
@@ -273,7 +275,7 @@ class EmbeddingStore:
         """Connect to this store and to a publication, reading both."""
         import duckdb
 
-        with duckdb.connect() as connection:
+        with in_memory(self.home) as connection:
             try:
                 connection.execute(f"attach {literal(database)} as publication (read_only)")
                 connection.execute(f"attach {literal(self.vectors)} as store (read_only)")

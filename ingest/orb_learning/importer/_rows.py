@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from orb_learning._database import in_memory
 from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError
 from orb_learning.importer._durations import ArrowField, arrow_fields
@@ -113,7 +114,7 @@ def _read_parquet(path: Path) -> Iterator[Row | BadRow]:
     import duckdb
 
     # DuckDB reads names as patterns, so it gets a name without any.
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder, in_memory() as connection:
         link = Path(folder) / "rows.parquet"
         link.symlink_to(path.resolve())
         try:

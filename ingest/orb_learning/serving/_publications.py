@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orb_learning._database import explained, literal
+from orb_learning._database import explained, in_memory, literal
 from orb_learning.errors import InvalidQueryError
 from orb_learning.home import Home
 from orb_learning.publication import DATABASE, Publication, current
@@ -142,13 +142,11 @@ class Publications:
 
         # Attached, not opened: a file that is opened with one configuration cannot be opened with
         # another in the same process, and a notebook may have it open already.
-        connection = duckdb.connect(
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "python_enable_replacements": "false",
-                "threads": str(self._threads),
-            },
+        connection = in_memory(
+            autoinstall_known_extensions="false",
+            autoload_known_extensions="false",
+            python_enable_replacements="false",
+            threads=str(self._threads),
         )
         try:
             try:
@@ -158,7 +156,6 @@ class Publications:
                 raise InvalidQueryError(f"memory_limit: {reason}") from error
             connection.execute(f"attach {literal(path)} as learning (read_only)")
             connection.execute("set global TimeZone = 'UTC'")
-            connection.execute("set global temp_directory = ''")
             connection.execute("set allowed_configs = ['streaming_buffer_size']")
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orb_learning._database import in_memory
 from orb_learning.errors import MigrationError
 from orb_learning.events import EVENT_TYPES, Event
 from orb_learning.staging._columns import raw_columns
@@ -42,11 +43,9 @@ def drafted() -> tuple[str, str]:
         MigrationError: nothing differs, or what differs is no new table and no new column that may
             be null: what becomes of the rows there, only a person can say.
     """
-    import duckdb
-
     up: list[str] = []
     down: list[str] = []
-    with duckdb.connect() as connection:
+    with in_memory() as connection:
         upgrade(connection)
         for kind, cls in EVENT_TYPES.items():
             found = _columns(connection, kind)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orb_learning._database import connect, copy_database, wal
+from orb_learning._database import connect, copy_database, in_memory, wal
 from orb_learning._files import replacing, sync
 from orb_learning._types import utc_now
 from orb_learning.errors import HomeError
@@ -62,9 +62,7 @@ def look_at_staging(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         BusyError, HomeError: see `open_staging_file`.
     """
-    import duckdb
-
-    with open_staging_file(home) if home.staging.exists() else duckdb.connect() as connection:
+    with open_staging_file(home) if home.staging.exists() else in_memory() as connection:
         yield connection
 
 
@@ -173,7 +171,7 @@ def rewrite(home: Home, *statements: str) -> None:
         BusyError, HomeError: the file cannot be read, or the new one is not as it should be.
     """
     with replacing(home.staging) as fresh:
-        copy_database(home.staging, fresh, *statements)
+        copy_database(home, home.staging, fresh, *statements)
         verify(fresh)
     sync(home.root)
 
@@ -202,7 +200,7 @@ def _open(home: Home) -> duckdb.DuckDBPyConnection:
             aside.name,
         )
     try:
-        connection = connect(home.staging)
+        connection = connect(home.staging, home)
     except HomeError as error:
         raise (with_remedy(error) if home.staging.exists() else error) from error
     if had_log:
@@ -218,7 +216,7 @@ def _is_replayable(home: Home) -> bool:
     import duckdb
 
     try:
-        with connect(home.staging, read_only=True) as connection:
+        with connect(home.staging, home, read_only=True) as connection:
             return not faults(connection)
     except (duckdb.Error, HomeError):
         return False

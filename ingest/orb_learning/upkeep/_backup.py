@@ -118,9 +118,9 @@ def restore(home: Home, source: Path | None = None) -> Backup:
         erased = _known_erasures(home)
         fresh = home.root / f".{home.staging.name}-{secrets.token_hex(4)}"
         try:
-            copy_database(chosen, fresh)
+            copy_database(home, chosen, fresh)
             _refuse_unless_equal(held, verify(fresh), fresh)
-            with connect(fresh) as connection:
+            with connect(fresh, home) as connection:
                 upgrade(connection)
                 _keep_erasures(connection, erased)
                 if wrong := faults(connection):
@@ -164,7 +164,7 @@ def _copied(home: Home, folder: Path) -> Iterator[tuple[Path, Path]]:
         raise HomeError(f"cannot make {closed}: {error.strerror}; name another") from error
     try:
         making = closed / target.name
-        copy_database(home.staging, making)
+        copy_database(home, home.staging, making)
         _refuse_unless_equal(verify(home.staging), verify(making), making)
         yield making, target
     finally:

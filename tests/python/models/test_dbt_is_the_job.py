@@ -440,6 +440,18 @@ def test_a_build_takes_some_gigabytes_and_no_more_than_a_small_machine_allows(ow
         assert connection.execute("select current_setting('memory_limit')").fetchone() == (then,)
 
 
+def test_a_dbt_command_spills_into_a_folder_of_its_own_that_goes_with_it(warehouse):
+    left = warehouse.home.spill / "1-0123abcd"
+    left.mkdir(parents=True)
+    shown = warehouse.refresher.invoke(
+        ["show", "--inline", "select current_setting('temp_directory') as it"]
+    )
+    folder = Path(shown.results[0].agate_table.rows[0]["it"])
+    assert folder.parent == warehouse.home.spill
+    assert folder != left
+    assert list(warehouse.home.spill.iterdir()) == []
+
+
 def test_a_dbt_command_keeps_to_the_limit_unless_its_profile_names_one(warehouse):
     def limit() -> str:
         shown = warehouse.refresher.invoke(

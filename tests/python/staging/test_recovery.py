@@ -47,7 +47,7 @@ class _Dying:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _dying_connect(path: Any, **options: Any) -> Any:
+def _dying_connect(path: Any, _: Any, **options: Any) -> Any:
     return _Dying(duckdb.connect(str(path), **options))
 
 
@@ -191,4 +191,4 @@ def test_a_copy_that_cannot_be_written_is_one_line(home, staging, spool, pool):
     spool.write("a.jsonl", pool(1))
     staging.load()
     with pytest.raises(HomeError, match="cannot copy"):
-        copy_database(home.staging, home.root / "nowhere" / "copy.duckdb")
+        copy_database(home, home.staging, home.root / "nowhere" / "copy.duckdb")

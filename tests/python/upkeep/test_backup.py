@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -229,10 +230,8 @@ def test_a_copy_that_differs_from_its_source_does_not_count(home, spool, pool, m
     spool.write("a.jsonl", pool(1), pool(2))
     copy = _backup.copy_database
 
-    def change(source: Path, target: Path) -> None:
-        copy(
-            source, target, "update raw.pool_created set pool_id = 'other' where pool_type is null"
-        )
+    def change(*places: Any) -> None:
+        copy(*places, "update raw.pool_created set pool_id = 'other' where pool_type is null")
 
     monkeypatch.setattr(_backup, "copy_database", change)
     with pytest.raises(HomeError, match=r"does not hold what was copied into its raw.pool_created"):
@@ -385,9 +384,9 @@ def test_a_copy_is_closed_to_others_from_its_first_byte_on(
     modes = []
     copy = _backup.copy_database
 
-    def looked_at(source: Path, target: Path) -> None:
+    def looked_at(home: Home, source: Path, target: Path) -> None:
         modes.append(stat.S_IMODE(target.parent.stat().st_mode))
-        copy(source, target)
+        copy(home, source, target)
 
     monkeypatch.setattr(_backup, "copy_database", looked_at)
     made = backup(home, tmp_path)

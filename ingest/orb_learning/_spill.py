@@ -1,0 +1,75 @@
+"""Where DuckDB puts what does not fit into memory: a private, locked folder for each open database.
+
+<home>/spill/<process>-<random>/    DuckDB's files, and `lock`, which is held while they are used
+
+DuckDB's own choice is a folder beside the file, or in the current directory, which stays there when
+its process is killed, and others may read it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from orb_learning.errors import HomeError
+from orb_learning.home import FileLock, Home
+
+_LOCK = "lock"
+_NAME = re.compile(r"\d+-[0-9a-f]{8}")
+
+
+class SpillFolder:
+    """A folder of one database that this process has open."""
+
+    def __init__(self, home: Home) -> None:
+        """Make it.
+
+        Raises:
+            HomeError: the home cannot be written.
+        """
+        self._made_by = os.getpid()
+        try:
+            while not self._make(home.spill):
+                pass
+        except OSError as error:
+            raise HomeError(f"cannot make {error.filename}: {error.strerror}") from error
+
+    def _make(self, folder: Path) -> bool:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.path = folder / f"{self._made_by}-{secrets.token_hex(4)}"
+        self.path.mkdir(mode=0o700)
+        self._lock = FileLock(self.path / _LOCK)
+        # Before it is locked, another process takes it for a left one and deletes it.
+        try:
+            return self._lock.acquire()
+        except FileNotFoundError:
+            return False
+
+    def delete(self) -> None:
+        """Delete it, once its database is closed; a fork's child leaves its parent's alone."""
+        if self._made_by == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._lock.release()
+
+
+def delete_left_spills(home: Home) -> None:
+    """Delete the folders of processes that are gone."""
+    try:
+        found = [folder for folder in home.spill.iterdir() if _NAME.fullmatch(folder.name)]
+    except OSError:
+        return  # nothing was ever spilled
+    for folder in found:
+        lock = FileLock(folder / _LOCK)
+        with suppress(OSError):  # another process deletes it too
+            if lock.acquire():
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
+
+
+def own_spill(file: Path) -> Path:
+    """Return where DuckDB spills by itself: for who opens a file with other tools."""
+    return file.with_name(f"{file.name}.tmp")
