@@ -57,7 +57,9 @@ class SpillFolder:
 
 
 def delete_left_spills(home: Home) -> None:
-    """Delete the folders of processes that are gone."""
+    """Delete what processes that are gone have spilled, and what was spilled beside the stores."""
+    for file in (home.staging, home.warehouse):
+        empty_own_spill(file)
     try:
         found = [folder for folder in home.spill.iterdir() if _NAME.fullmatch(folder.name)]
     except OSError:
@@ -71,5 +73,14 @@ def delete_left_spills(home: Home) -> None:
 
 
 def own_spill(file: Path) -> Path:
-    """Return where DuckDB spills by itself: for who opens a file with other tools."""
+    """Return where DuckDB spills by itself: for an earlier release, or who uses other tools."""
     return file.with_name(f"{file.name}.tmp")
+
+
+def empty_own_spill(file: Path) -> None:
+    """Delete what DuckDB spilled by itself; the folder stays for who may have the file open."""
+    folder = own_spill(file)
+    if not folder.is_symlink():
+        for left in folder.glob("duckdb_temp_*"):
+            with suppress(OSError):
+                left.unlink()

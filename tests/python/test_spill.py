@@ -128,6 +128,17 @@ def test_a_spill_of_an_earlier_release_goes_when_its_file_is_opened(made, name):
     assert not left.exists()
 
 
+@pytest.mark.parametrize("name", ["warehouse.duckdb", "staging.duckdb"])
+def test_a_start_empties_the_spill_beside_any_store(made, name):
+    """The folder stays: a tool of a person's own may have the file open."""
+    left = made.root / f"{name}.tmp"
+    left.mkdir()
+    (left / "duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(NEEDLE)
+    (left / "of others").write_bytes(b"")
+    connect(made.root / "another.duckdb", made).close()
+    assert [path.name for path in left.iterdir()] == ["of others"]
+
+
 def test_a_warehouse_goes_with_what_was_spilled_of_it(made):
     left = made.root / "warehouse.duckdb.tmp"
     left.mkdir()

@@ -9,14 +9,13 @@ publications go when the next one is made.
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from orb_learning._database import transaction
 from orb_learning._faults import crash_point
-from orb_learning._spill import delete_left_spills, own_spill
+from orb_learning._spill import delete_left_spills, empty_own_spill
 from orb_learning.home import Home
 from orb_learning.spool import Span, blank_segment, segment_names
 from orb_learning.staging import (
@@ -79,7 +78,7 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
     if is_held:
         drop_warehouse(home)
     delete_left_spills(home)
-    shutil.rmtree(own_spill(home.learning_db), ignore_errors=True)  # of who reads with other tools
+    empty_own_spill(home.learning_db)  # of who reads with other tools
     for log in damaged_logs(home):
         log.unlink(missing_ok=True)
     crash_point("erase.dropped")
