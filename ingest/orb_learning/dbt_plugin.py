@@ -176,10 +176,10 @@ def home_of(credentials: DuckDBCredentials) -> Home:
     Raises:
         DbtRuntimeError: its paths are not those of a home, or what lies there is none.
     """
-    path = Path(credentials.path)
+    path = Path(credentials.path).expanduser()  # as DuckDB does
     home = Home(path.absolute().parent)
     attached = [
-        Path(one.path).resolve() for one in credentials.attach or () if one.alias
+        Path(one.path).expanduser().resolve() for one in credentials.attach or () if one.alias
     ]
     is_local = "://" not in credentials.path and not credentials.path.startswith(("md:", ":"))
     if not is_local or path.name != home.warehouse.name or home.staging.resolve() not in attached:

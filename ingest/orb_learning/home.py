@@ -138,17 +138,17 @@ class Home:
         """Make the directories that are missing, private to their owner.
 
         Raises:
-            HomeError: the home cannot be made or written.
+            HomeError: the home cannot be made or written, or see `make_root`.
         """
         try:
-            for directory in (self.root, self.spool, self.published):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_root(self.root)
+            for directory in (self.spool, self.published):
+                directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise HomeError(
                 f"cannot use {self.root} as home: {error.strerror}; "
                 f"make it writable or point {HOME_VARIABLE} elsewhere"
             ) from error
-        refuse_if_others_may_write(self.root)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise HomeError(
                 f"cannot write to home {self.root}; "
@@ -180,7 +180,7 @@ class Home:
             timeout_seconds = _lock_timeout()
         self.create()
         try:
-            lock = _lock_at(self.lock_file.resolve())
+            lock = _lock_at(self.root.resolve() / self.lock_file.name)
             if not lock.acquire():
                 logger.warning(
                     "%s holds %s; waiting up to %g s for it",
@@ -200,11 +200,11 @@ class Home:
             ) from error
         # The holder's id only serves messages: a full disk must not leave the lock taken.
         with contextlib.suppress(OSError):
-            self.lock_holder.write_text(str(os.getpid()))
+            _write_own(self.lock_holder, str(os.getpid()))
 
     def release_lock(self) -> None:
         """Give back what one `acquire_lock` took."""
-        _lock_at(self.lock_file.resolve()).release()
+        _lock_at(self.root.resolve() / self.lock_file.name).release()
 
     def _holder(self) -> str:
         try:
@@ -258,7 +258,8 @@ class FileLock:
                 os.close(fd)
 
     def _take(self) -> bool:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(self._path, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(fd).st_nlink:  # who removes the file meanwhile lets others lock a new one
@@ -304,17 +305,61 @@ def size_of(path: Path) -> int:
     return size
 
 
-def refuse_if_others_may_write(root: Path) -> None:
-    """Refuse a home in which other users could put files of theirs, or replace ours.
+def make_root(root: Path) -> None:
+    """Make a home's own directory, private to its owner, unless it is there.
 
     Raises:
-        HomeError: its group or the world may write to it.
+        HomeError: not every store can lie at that path; or another user owns the directory, or may
+            write to it, and so could put files of theirs there or replace ours.
+        OSError: it cannot be made.
     """
-    if root.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if fault := _fault_of(str(root)):
+        raise HomeError(
+            f"cannot use {str(root)!r} as home: {fault}; "
+            f"rename it or point {HOME_VARIABLE} elsewhere"
+        )
+    # One by one: `parents=True` leaves the mode of what it makes on the way to the umask.
+    root.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(mode=0o700)
+        root.chmod(0o700)
+    except FileExistsError:
+        if not root.is_dir():
+            raise
+    found = root.stat()
+    if found.st_uid != os.geteuid() != 0:
+        raise HomeError(
+            f"home {root} belongs to another user (uid {found.st_uid}); run as that user, "
+            f"or point {HOME_VARIABLE} elsewhere"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise HomeError(
             f"others may write to home {root}; run `chmod go-w {root}`, "
             f"or point {HOME_VARIABLE} elsewhere"
         )
+
+
+def _fault_of(path: str) -> str:
+    """Return why DuckDB, or dbt, would take a path for something else, or an empty text."""
+    if "#" in path or "?" in path:  # dbt-duckdb reads it as a URL
+        return "dbt and DuckDB cannot open a path with # or ? in it"
+    if "ducklake:" in path.lower():
+        return "dbt takes a path with ducklake: in it for something else"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "DuckDB cannot open a path that is not UTF-8"
+    return "a path holds no zero byte" if "\0" in path else ""
+
+
+def _write_own(path: Path, text: str) -> None:
+    """Write a file that belongs here, and not what a link in its place points to."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 _lock_at = functools.cache(FileLock)

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from orb_learning.errors import BusyError, HomeError, TransientError
+from orb_learning import Telemetry
+from orb_learning.errors import BusyError, HomeError, SpoolWriteError, TransientError
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, FileLock, Home
+from orb_learning.publication import current
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +129,92 @@ def test_a_home_is_private_to_its_owner_whatever_the_umask(home):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
+USABLE = "-a b'c\"d;e%f{{ g }}{% h %}\n[i]*~$HOME\\é😀:&=,@!|<>`^\t\r\x01 "
+"""A name of signs that mean something to a shell, a URL, SQL, Jinja, YAML or a pattern."""
+UNUSABLE = {
+    "a#b": "dbt and DuckDB cannot open a path with # or ? in it",
+    "a?b": "dbt and DuckDB cannot open a path with # or ? in it",
+    "DuckLake:a": "dbt takes a path with ducklake: in it for something else",
+    os.fsdecode(b"a\xffb"): "DuckDB cannot open a path that is not UTF-8",
+    "a\0b": "a path holds no zero byte",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE, ids=ascii)
+@pytest.mark.parametrize("below", ["", "home"])
+def test_a_path_that_not_every_store_can_use_is_refused_before_anything_is_made(
+    tmp_path, name, below
+):
+    home = Home(tmp_path / name / below)
+    with pytest.raises(HomeError) as caught:
+        home.create()
+    assert str(caught.value) == (
+        f"cannot use {str(home.root)!r} as home: {UNUSABLE[name]}; "
+        f"rename it or point {HOME_VARIABLE} elsewhere"
+    )
+    assert str(caught.value).isprintable()
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_routing_outcome_sync(task_id="1", success=True)
+        assert telemetry.stats().dropped == 1
+    with (
+        Telemetry(home.root, strict=True) as telemetry,
+        pytest.raises(SpoolWriteError, match="as home: "),
+    ):
+        telemetry.capture_routing_outcome_sync(task_id="1", success=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_other_path_is_used_by_hooks_and_refresh_alike(tmp_path, refresh):
+    root = tmp_path / USABLE / " x.duckdb "
+    with Telemetry(root, strict=True) as telemetry:
+        telemetry.capture_routing_outcome_sync(task_id="1", success=True)
+    refresh(root)
+    assert current(Home(root)).rows["executions"] == 1
+
+
+def test_a_home_of_another_user_is_refused_by_all_but_root(home, monkeypatch):
+    home.root.mkdir(mode=0o700)
+    owner = home.root.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(HomeError, match=rf"belongs to another user \(uid {owner}\)"):
+        home.create()
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_routing_outcome_sync(task_id="1", success=True)
+        assert telemetry.stats().dropped == 1
+    assert list(home.root.iterdir()) == []
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    home.create()
+
+
+def test_who_holds_the_lock_is_written_to_no_link(home, tmp_path):
+    home.create()
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    home.lock_holder.symlink_to(mine)
+    with home.locked():
+        pass
+    assert mine.read_text() == "mine"
+
+
+def test_the_lock_is_no_link(home, tmp_path):
+    home.create()
+    home.lock_file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HomeError, match="make it a writable file or remove it"):
+        home.acquire_lock()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_who_holds_the_lock_is_private(home):
+    before = os.umask(0)
+    try:
+        with home.locked():
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(home.lock_holder.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("taken", ["home", "home/spool", "home/published"])
 def test_a_home_that_cannot_be_made_says_what_to_do(home, taken):
     file = home.root.parent / taken
@@ -145,6 +233,8 @@ def test_a_home_that_cannot_be_written_says_what_to_do(children):
         home = Home(Path(folder))
         home.create()
         home.root.chmod(0o555)
+        if os.getuid() == 0:
+            os.chown(home.root, 65534, -1)
 
         def create_as_nobody() -> None:
             was_root = os.getuid() == 0

@@ -27,7 +27,7 @@ from orb_learning._files import replacing
 from orb_learning._spill import own_spill
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
-from orb_learning.home import FileLock, Home
+from orb_learning.home import FileLock, Home, make_root
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,8 @@ class EmbeddingStore:
             HomeError: the folder cannot be made.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_root(self.home.root)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise HomeError(f"cannot use {self.folder}: {error.strerror}") from error
         with _held(self.folder / "run.lock", 0, "another embedding run is at work; let it finish"):

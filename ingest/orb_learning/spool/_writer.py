@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orb_learning.errors import SpoolWriteError
-from orb_learning.home import refuse_if_others_may_write
+from orb_learning.home import make_root
 from orb_learning.spool._limits import LARGEST_SEGMENT_BYTES, MAX_SEGMENT_BYTES
 
 RECHECK_SECONDS = 0.02
@@ -252,14 +252,10 @@ class SpoolWriter:
 
     def _open_directory(self) -> int:
         """Open the spool, made and private, itself and not what a link points to."""
-        # One by one: `parents=True` leaves the mode of what it makes on the way to the umask.
-        home = self._directory.parent
-        home.parent.mkdir(parents=True, exist_ok=True)
-        for directory in (home, self._directory):
-            with contextlib.suppress(FileExistsError):
-                directory.mkdir(mode=0o700)
-                directory.chmod(0o700)
-        refuse_if_others_may_write(home)
+        make_root(self._directory.parent)
+        with contextlib.suppress(FileExistsError):
+            self._directory.mkdir(mode=0o700)
+            self._directory.chmod(0o700)
         fd = os.open(self._directory, _DIRECTORY)
         try:
             found = os.fstat(fd)
