@@ -183,3 +183,24 @@ def test_the_log_of_a_path_with_a_question_mark_is_misplaced(tmp_path):
         connection.execute("create table t (i int)")
         assert not path.with_name("what?.db.wal").exists()
         assert path.with_name("what.wal?.db").exists()
+
+
+def test_a_spill_leaves_its_folder_as_it_was_once_the_database_is_closed(tmp_path):
+    """Why a lock can lie in the folder that `_spill` gives to a database."""
+    (tmp_path / "lock").touch()
+    config = {"temp_directory": str(tmp_path), "memory_limit": "60MB", "threads": "1"}
+    with duckdb.connect(config=config) as connection:
+        connection.execute("create table t as select md5(range::varchar) from range(2000000)")
+        assert list(tmp_path.glob("duckdb_temp_*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_two_databases_spill_into_files_of_the_same_names(tmp_path):
+    """Why each database gets a folder of its own."""
+    names = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        config = {"temp_directory": str(folder), "memory_limit": "60MB", "threads": "1"}
+        with duckdb.connect(config=config) as connection:
+            connection.execute("create table t as select md5(range::varchar) from range(2000000)")
+            names.append({path.name for path in folder.iterdir()})
+    assert names[0] & names[1]
