@@ -83,7 +83,7 @@ pythons: setup  ## the tests of events, hooks and loader on each interpreter tha
 	$(BIN)/python tests/pythons.py
 
 hosts: setup  ## ask pip whether the base install goes with the agent frameworks of today
-	$(BIN)/python tests/hosts.py
+	$(BIN)/python tests/frameworks.py
 
 canaries: $(VENV)-next/.ready  ## what DuckDB 2.0 and dbt do; `make test` tries the tested versions
 	$(VENV)-next/bin/pytest tests/upstream
