@@ -534,8 +534,8 @@ MUTANTS = (
     ),
     Mutant(
         "rows are recorded before the scale of their scores is known",
-        "ingest/orb_learning/importer/_importing.py",
-        "if quality_scale != 1 and has_fraction and best <= 1:",
+        "ingest/orb_learning/importer/_survey.py",
+        "if self.quality_scale != 1 and self.has_fraction and self.best <= 1:",
         "if False:",
         ("tests/python/test_importer.py",),
     ),

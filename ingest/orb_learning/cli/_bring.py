@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orb_learning.cli._program import as_typed, this_program
 from orb_learning.cli._show import err, out, print_report, progress
 from orb_learning.cli._words import StatusWords, taught
-from orb_learning.errors import printable
+from orb_learning.errors import ProjectError, printable
 from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    from orb_learning.importer import ImportReport
 
 app = typer.Typer()
 
@@ -21,7 +24,8 @@ app = typer.Typer()
 def import_(
     context: typer.Context,
     files: Annotated[
-        list[Path], typer.Argument(help="JSON lines, CSV (both also .gz) or Parquet files.")
+        list[Path],
+        typer.Argument(help="JSON, CSV or Parquet, packed or not; - is standard input."),
     ],
     *,
     map_: Annotated[
@@ -29,8 +33,12 @@ def import_(
         typer.Option(
             "--map",
             metavar="FIELD=PATH",
-            help="Take a field from elsewhere in the row; repeatable.",
+            help="Take a field from elsewhere in the row, or say it: FIELD='TEXT'; repeatable.",
         ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Where in a JSON object the list of rows is."),
     ] = None,
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Read times without an offset as UTC.")
@@ -46,9 +54,10 @@ def import_(
     """Record finished executions from files.
 
     Rows go to the spool and are loaded by the next refresh; rows that cannot be accepted go to
-    quarantine with the reason, and the exit code is 2. Importing a file twice changes nothing.
+    quarantine with the reason, and the exit code is 2. A file that holds no runs is refused whole.
+    Importing a file twice changes nothing. docs/importing.md has every field and form.
 
-    `orb-learning import runs.jsonl.gz --map 'model_tier={metadata.agent}|{metadata.model}'`
+    `orb-learning import 'runs/*.csv' --map model_tier=Model --map "task_type='bench'"`
     """
     from orb_learning._telemetry import Telemetry
     from orb_learning.capture import QUALITY_SCALES
@@ -68,6 +77,7 @@ def import_(
             telemetry,
             files,
             field_map=field_map,
+            rows=rows,
             assume_utc=assume_utc,
             attempts_from=attempts_from,
             on_progress=advance,
@@ -81,8 +91,32 @@ def import_(
         out.print(f"{report.misfits:,} values that no field takes are kept in the metadata")
     for reason in report.reasons:
         err.print(f"rejected: {printable(reason)}")
+    _tell_of_retention(home, report)
     if report.rejected:
         raise typer.Exit(2)
+
+
+def _tell_of_retention(home: Home, report: ImportReport) -> None:
+    """Say of runs that are not shown, or are not for long, that they are too old."""
+    from orb_learning.refresh import retention_days
+    from orb_learning.upkeep import read_status
+
+    floor = read_status(home).executions_from
+    if floor and (hidden := report.before(floor)):
+        err.print(
+            f"note: {hidden:,} of them began before {floor}, from where executions are kept, and "
+            f"will not be shown; `orb-learning prune --floor {min(report.days)}` shows them again"
+        )
+    try:
+        _, days = retention_days()
+    except ProjectError:
+        return
+    first = datetime.now(UTC).date() - timedelta(days=days)
+    if old := report.before(first) - report.before(floor or date.min):
+        err.print(
+            f"note: {old:,} of them began more than {days} days ago; the next `orb-learning prune` "
+            "removes them, unless its --derived-days and --raw-days say otherwise"
+        )
 
 
 FIRST_SEED = 7

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from orb_learning._coercion import spells_epoch
-from orb_learning._spellings import spellings
 from orb_learning._types import NAMESPACE
 from orb_learning.capture import (
     MAX_PAYLOAD_CHARACTERS,
-    Reading,
     Recorder,
     clean_text,
     cleaned,
@@ -30,25 +25,15 @@ from orb_learning.capture import (
     number_of,
     to_values,
 )
-from orb_learning.errors import ImportFileError, InvalidEventError, SpoolWriteError
+from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import Event, ExecutionRecorded, InvalidEvent, describe
+from orb_learning.importer._exported import without_derived
+from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import FieldMap
-from orb_learning.importer._rows import BadRow, Row, read_rows
+from orb_learning.importer._row import BadRow, Row
+from orb_learning.importer._sources import Source, opened
+from orb_learning.importer._survey import Scales, Settings, look_through, moment_of
 from orb_learning.spool import MAX_LINE_BYTES
-
-DERIVED_COLUMNS = (
-    "uploaded_at",
-    "load_id",
-    "date",
-    "content_hash",
-    "parent_task_id",
-    "cost_source",
-    "attempt_is_ambiguous",
-    "known_cost",
-    "known_duration_seconds",
-    "defaulted",
-)
-"""Columns of `executions` that say nothing new about an execution when it is imported again."""
 
 TIMES = ("timestamp", "occurred_at", "captured_at")
 
@@ -56,6 +41,7 @@ MAX_REASON_CHARACTERS = 4 * 1024
 SHOWN_REASONS = 5
 MAX_REASONS = 1000
 PROGRESS_ROWS = 500
+_NO_OFFSET = "Input should have timezone info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +56,7 @@ class ImportReport:
         reasons: the most frequent reasons, with the file and row that gave each first.
         replaced: rows that another one of the same task and attempt, or beginning, replaces.
         misfits: optional values that no field takes, kept in the metadata of their rows.
+        days: how many of the recorded runs began on each day, UTC.
     """
 
     files: int
@@ -79,6 +66,11 @@ class ImportReport:
     reasons: tuple[str, ...]
     replaced: int = 0
     misfits: int = 0
+    days: Mapping[date, int] = dataclasses.field(default_factory=dict, compare=False)
+
+    def before(self, day: date) -> int:
+        """Return how many of the recorded runs began before a day."""
+        return sum(runs for begun, runs in self.days.items() if begun < day)
 
 
 @dataclass(slots=True)
@@ -88,7 +80,19 @@ class _Seen:
     refused: Counter[str] = dataclasses.field(default_factory=Counter)
     first: dict[str, str] = dataclasses.field(default_factory=dict)
     runs: dict[int, int] = dataclasses.field(default_factory=dict)
+    tasks: Counter[UUID] = dataclasses.field(default_factory=Counter)
+    days: Counter[date] = dataclasses.field(default_factory=Counter)
     replaced: int = 0
+
+    def task_of(self, spelled: str) -> UUID:
+        """Return the task of a row that names none.
+
+        It follows from the content and from how many equal rows came before it, so that importing
+        a file again changes nothing, wherever it lies and however it is cut.
+        """
+        content = uuid5(NAMESPACE, f"task of {spelled}")
+        self.tasks[content] += 1
+        return uuid5(content, str(self.tasks[content]))
 
     def refuse(self, reason: str, place: str) -> None:
         # Reasons that name values may be as many as the rows.
@@ -99,6 +103,7 @@ class _Seen:
 
     def accept(self, event: ExecutionRecorded) -> None:
         """Count a row that says something else of the same run than one before it."""
+        self.days[event.timestamp.date()] += 1
         begun = event.timestamp if event.attempt is None else event.attempt
         run, content = hash((event.task_id, begun)), hash(event.event_id)
         if self.runs.setdefault(run, content) != content:
@@ -119,6 +124,7 @@ def import_files(
     paths: Sequence[Path],
     *,
     field_map: FieldMap | None = None,
+    rows: str | None = None,
     assume_utc: bool = False,
     attempts_from: int = 1,
     on_progress: Callable[[int], None] | None = None,
@@ -127,33 +133,50 @@ def import_files(
 
     Args:
         telemetry: writes the events.
-        paths: `.jsonl`, `.ndjson` or `.json` (one object a line), each also with `.gz`; `.csv`,
-            also with `.gz`; `.parquet`. Field names are those of `ExecutionRecord`; what no field
-            takes goes into the metadata.
+        paths: files, patterns such as `runs/*.jsonl`, pipes, and `-` for standard input: JSON (a
+            list, an object that holds one, or an object a line), CSV or Parquet, with the extra
+            `import` Arrow, too; packed with gzip, bzip2, xz or, with the extra, zstd. Field names
+            are those of `ExecutionRecord`; what no field takes goes into the metadata.
         field_map: takes fields from elsewhere in the row.
+        rows: the path to the list of rows within a JSON object; None to find it.
         assume_utc: read times without an offset as UTC instead of refusing them.
         attempts_from: the number of a task's first attempt in these files, 0 or 1.
         on_progress: called with the number of rows read since its last call.
 
     Raises:
-        ImportFileError: a file cannot be read as what its name says, or counts attempts or quality
-            in another way than was said; nothing is recorded then.
+        ImportFileError: a file cannot be read, none of its rows has a path that is mapped or a
+            field that every execution needs, or it counts attempts or quality in another way than
+            was said; nothing is recorded then.
         SpoolWriteError: the spool cannot be written; what was recorded before stays.
     """
-    field_map = field_map or FieldMap()
-    _refuse_other_scales(paths, field_map, telemetry.reading.quality_scale, attempts_from)
+    settings = Settings(field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading)
+    with opened(paths) as sources:
+        scales = Scales(telemetry.reading.quality_scale, attempts_from)
+        for source in sources:
+            look_through(source, rows, settings, scales)
+        scales.refuse_shares()
+        files = [(source, read_rows(source, rows)) for source in sources]
+        return _record(telemetry, files, settings, on_progress)
+
+
+def _record(
+    telemetry: Recorder,
+    files: Sequence[tuple[Source, Iterator[Row | BadRow]]],
+    settings: Settings,
+    on_progress: Callable[[int], None] | None,
+) -> ImportReport:
     rows = 0
     seen = _Seen()
     misfits = telemetry.stats().misfits
-    for path in paths:
-        for number, row in enumerate(read_rows(path), start=1):
+    for source, found in files:
+        for number, row in enumerate(found, start=1):
             rows += 1
-            event = _to_event(row, field_map, assume_utc, attempts_from, telemetry.reading)
+            event = _to_event(row, settings, seen)
             _store(telemetry, event)
             if on_progress and rows % PROGRESS_ROWS == 0:
                 on_progress(PROGRESS_ROWS)
             if isinstance(event, InvalidEvent):
-                seen.refuse(event.reason, f"{path.name} row {number}")
+                seen.refuse(event.reason, f"{Path(source.name).name} row {number}")
             else:
                 seen.accept(event)
     if on_progress and rows % PROGRESS_ROWS:
@@ -161,36 +184,15 @@ def import_files(
     rejected = seen.refused.total()
     misfits = telemetry.stats().misfits - misfits
     return ImportReport(
-        len(paths), rows, rows - rejected, rejected, seen.reasons(), seen.replaced, misfits
+        len(files),
+        rows,
+        rows - rejected,
+        rejected,
+        seen.reasons(),
+        seen.replaced,
+        misfits,
+        seen.days,
     )
-
-
-def _refuse_other_scales(
-    paths: Sequence[Path], field_map: FieldMap, quality_scale: int, attempts_from: int
-) -> None:
-    """Read everything once for what one row alone does not tell: how the files count."""
-    known = spellings(ExecutionRecorded)
-    best, has_fraction = 0.0, False
-    for path in paths:
-        for number, row in enumerate(read_rows(path), start=1):
-            if isinstance(row, BadRow):
-                continue
-            mapped = row
-            with suppress(InvalidEventError):
-                mapped = field_map.apply(row)
-            for key, value in mapped.items():
-                if known.get(key) == "quality_score" and (score := number_of(value)) is not None:
-                    best, has_fraction = max(best, score), has_fraction or score % 1 != 0
-                elif key == "attempt" and attempts_from == 1 and number_of(value) == 0:
-                    raise ImportFileError(
-                        f"{path.name} row {number}: attempt 0; if these files count from 0, say "
-                        "--attempts-from 0"
-                    )
-    if quality_scale != 1 and has_fraction and best <= 1:
-        raise ImportFileError(
-            "all quality scores lie between 0 and 1, where scores are from 0 to 100; say "
-            "--quality-scale 1, and nothing is recorded until then"
-        )
 
 
 def _store(telemetry: Recorder, event: ExecutionRecorded | InvalidEvent) -> None:
@@ -202,89 +204,37 @@ def _store(telemetry: Recorder, event: ExecutionRecorded | InvalidEvent) -> None
 
 
 def _to_event(
-    row: Row | BadRow, field_map: FieldMap, assume_utc: bool, first: int, reading: Reading
+    row: Row | BadRow, settings: Settings, seen: _Seen
 ) -> ExecutionRecorded | InvalidEvent:
     if isinstance(row, BadRow):
         return _refusal(row.payload, row.reason)
     try:
-        return _accept(field_map.apply(row), assume_utc, first, reading)
+        return _accept(settings.field_map.apply(row), settings, seen)
     except ValidationError as error:
-        return _refusal(row, describe(error))
+        return _refusal(row, _with_remedy(describe(error)))
     except (InvalidEventError, TypeError, ValueError) as error:
         return _refusal(row, str(error))
 
 
-def _accept(row: Row, assume_utc: bool, first: int, reading: Reading) -> ExecutionRecorded:
-    row = _without_derived(row)
-    if first == 0 and (attempt := number_of(row.get("attempt"))) is not None:
+def _with_remedy(reason: str) -> str:
+    return f"{reason}; --assume-utc reads it as UTC" if _NO_OFFSET in reason else reason
+
+
+def _accept(row: Row, settings: Settings, seen: _Seen) -> ExecutionRecorded:
+    row = without_derived(row)
+    if settings.attempts_from == 0 and (attempt := number_of(row.get("attempt"))) is not None:
         row["attempt"] = attempt + 1
-    row.update({name: _moment(row[name], assume_utc) for name in TIMES if name in row})
-    values = cleaned(to_values(ExecutionRecorded, [row], reading))
+    row.update({name: moment_of(row[name], settings.assume_utc) for name in TIMES if name in row})
+    values = cleaned(to_values(ExecutionRecorded, [row], settings.reading))
     spelled = json.dumps(json_value(values), sort_keys=True, ensure_ascii=False)
+    if values.get("task_id") is None:
+        values["task_id"] = seen.task_of(spelled)
+        spelled += str(values["task_id"])
     values.setdefault("event_id", uuid5(NAMESPACE, spelled))
-    event = made(ExecutionRecorded, values, reading)
+    event = made(ExecutionRecorded, values, settings.reading)
     if len(event.to_line()) >= MAX_LINE_BYTES:
         raise InvalidEventError(f"the row exceeds the line limit of {MAX_LINE_BYTES} bytes")
     return event
-
-
-def _without_derived(row: Row) -> Row:
-    kept = {
-        key: value for key, value in row.items() if value is not None and key not in DERIVED_COLUMNS
-    }
-    # An exported row says which of its values nobody said.
-    for name in _defaulted(row):
-        field = ExecutionRecorded.model_fields.get(name)
-        if field is not None and not field.is_required():
-            kept.pop(name, None)
-    if row.get("duration_source") == "unknown":
-        kept.pop("duration_source")
-    if _is_later_attempt(row):
-        kept["task_id"] = row["parent_task_id"]
-    return kept
-
-
-def _defaulted(row: Row) -> set[str]:
-    said = row.get("defaulted")
-    if isinstance(said, str):  # as DuckDB writes a list into a CSV file
-        said = said.strip("[]").split(", ")
-    names = {str(name) for name in said} if isinstance(said, list) else set()
-    if row.get("cost_source") in ("estimate", "unknown"):
-        names.add("actual_cost")
-    if row.get("cost_source") == "unknown":
-        names.add("cost_estimate")
-    if row.get("duration_source") == "unknown":
-        names.add("duration_seconds")
-    return names
-
-
-def _is_later_attempt(row: Row) -> bool:
-    """Tell whether the row's task id is the one that `executions` gives to a second attempt."""
-    task, parent = (_spelled_id(row.get(name)) for name in ("task_id", "parent_task_id"))
-    spelled = f"{parent}/attempt/{row.get('attempt')}"
-    made = UUID(hashlib.md5(spelled.encode(), usedforsecurity=False).hexdigest())
-    return task == str(made)
-
-
-def _spelled_id(given: object) -> str:
-    with suppress(ValueError):
-        return str(UUID(bytes=given) if isinstance(given, bytes) else given)
-    return ""
-
-
-def _moment(given: object, assume_utc: bool) -> object:
-    # What is no time is left for the event class to refuse; it also knows numbers since 1970. The
-    # short offset of `2026-06-15 12:00:00+00`, as databases write it, it does not know.
-    if isinstance(given, str) and spells_epoch(given):
-        return given
-    if isinstance(given, date | str) and not isinstance(given, datetime):
-        try:
-            given = datetime.fromisoformat(str(given))
-        except ValueError:
-            return given
-    if assume_utc and isinstance(given, datetime) and given.tzinfo is None:
-        return given.replace(tzinfo=UTC)
-    return given
 
 
 def _refusal(shown: object, reason: str) -> InvalidEvent:

@@ -1,0 +1,123 @@
+"""What is imported: files by name or pattern, and pipes, as files without their compression."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import lzma
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from orb_learning.errors import ImportFileError
+
+STANDARD_INPUT = Path("-")
+_CHUNK = 1024 * 1024
+
+Opener = Callable[[IO[bytes]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to import.
+
+    Attributes:
+        name: what the user calls it.
+        path: a regular file with its content, unpacked.
+    """
+
+    name: str
+    path: Path
+
+
+class MissingPackageError(Exception):
+    """A package of the extra `import` is needed."""
+
+
+def _zstd(packed: IO[bytes]) -> Any:
+    try:
+        import zstandard
+    except ImportError:
+        raise MissingPackageError("it is compressed with zstd") from None
+    return zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+
+
+_PACKED: dict[bytes, Opener] = {
+    b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+"""How a compressed file begins, and what unpacks it."""
+
+
+@contextmanager
+def opened(paths: Sequence[Path]) -> Iterator[list[Source]]:
+    """Find the files that are named; copies of pipes and of packed files live as long as this.
+
+    Args:
+        paths: files, patterns such as `runs/*.jsonl`, pipes, and `-` for standard input.
+
+    Raises:
+        ImportFileError: one is not there, or cannot be read or unpacked.
+    """
+    with ExitStack() as stack:
+        yield [_source(name, path, stack) for name, path in _named(paths)]
+
+
+def _named(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    for path in paths:
+        if path == STANDARD_INPUT:
+            yield "standard input", Path(f"/dev/fd/{sys.stdin.fileno()}")
+        elif path.exists() or not glob.has_magic(str(path)):
+            yield str(path), path
+        elif found := [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]:  # noqa: PTH207
+            yield from ((str(name), name) for name in found if not name.is_dir())
+        else:
+            raise ImportFileError(f"no file is named like {path}")
+
+
+def _source(name: str, path: Path, stack: ExitStack) -> Source:
+    if path.is_dir():
+        raise ImportFileError(f"{name} is a directory; name its files, such as '{name}/*.jsonl'")
+    if not path.exists():
+        raise ImportFileError(f"{name} is not a file that can be read")
+    try:
+        file: IO[bytes] = stack.enter_context(path.open("rb"))
+        if not path.is_file():
+            file, path = _copy(file, stack)
+        unpack = _unpacker(file)
+        if unpack:
+            _, path = _copy(unpack(file), stack)
+    except MissingPackageError as error:
+        raise ImportFileError(f"{name}: {error}; {WITH_EXTRA}") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ImportFileError(f"cannot read {name}: {error}") from error
+    except Exception as error:  # zstandard has an error of its own
+        raise ImportFileError(f"cannot unpack {name}: {error}") from error
+    return Source(name, path)
+
+
+WITH_EXTRA = "run: pip install 'orb-learning[import]'"
+
+
+def _unpacker(file: IO[bytes]) -> Opener | None:
+    head = file.read(8)
+    file.seek(0)
+    return next((opener for magic, opener in _PACKED.items() if head.startswith(magic)), None)
+
+
+def _copy(file: IO[bytes], stack: ExitStack) -> tuple[IO[bytes], Path]:
+    """Copy a stream into a file without a name: nobody else can open it, and it goes with us."""
+    copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    shutil.copyfileobj(file, copy, _CHUNK)
+    copy.flush()
+    copy.seek(0)
+    return copy, Path(f"/dev/fd/{copy.fileno()}")

@@ -1,0 +1,121 @@
+"""Reading a file once for what all of its rows tell together, before any is recorded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from orb_learning._coercion import spells_epoch
+from orb_learning._spellings import spellings
+from orb_learning._success import SPEAKING
+from orb_learning.capture import Reading, number_of
+from orb_learning.errors import ImportFileError, InvalidEventError
+from orb_learning.events import ExecutionRecorded
+from orb_learning.importer._formats import read_rows
+from orb_learning.importer._mapping import FieldMap
+from orb_learning.importer._row import BadRow, Row
+from orb_learning.importer._sources import Source
+
+_MAX_COLUMNS = 1000
+_SHOWN_COLUMNS = 20
+
+_KNOWN = spellings(ExecutionRecorded)
+NEEDED = {
+    name: frozenset(
+        SPEAKING if name == "success" else (key for key, field in _KNOWN.items() if field == name)
+    )
+    for name in ("timestamp", "task_type", "repo", "model_tier", "success")
+}
+"""What every execution has, with the keys that give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How rows are read."""
+
+    field_map: FieldMap
+    assume_utc: bool
+    attempts_from: int
+    reading: Reading
+
+
+@dataclass(slots=True)
+class Scales:
+    """How the files count, which one row alone does not tell."""
+
+    quality_scale: int
+    attempts_from: int
+    best: float = 0.0
+    has_fraction: bool = False
+
+    def see(self, row: Row, place: str) -> None:
+        for key, value in row.items():
+            if _KNOWN.get(key) == "quality_score" and (score := number_of(value)) is not None:
+                self.best = max(self.best, score)
+                self.has_fraction = self.has_fraction or score % 1 != 0
+            elif key == "attempt" and self.attempts_from == 1 and number_of(value) == 0:
+                raise ImportFileError(
+                    f"{place}: attempt 0; if these files count from 0, say --attempts-from 0"
+                )
+
+    def refuse_shares(self) -> None:
+        if self.quality_scale != 1 and self.has_fraction and self.best <= 1:
+            raise ImportFileError(
+                "all quality scores lie between 0 and 1, where scores are from 0 to 100; say "
+                "--quality-scale 1, and nothing is recorded until then"
+            )
+
+
+def look_through(source: Source, rows: str | None, settings: Settings, scales: Scales) -> None:
+    """Read a file once for what all of its rows tell together, and refuse it for that."""
+    columns: dict[str, None] = {}
+    filled: set[str] = set()
+    is_empty = True
+    is_naive: bool | None = None
+    for number, row in enumerate(read_rows(source, rows), start=1):
+        if isinstance(row, BadRow):
+            continue
+        is_empty = False
+        mapped = row
+        with suppress(InvalidEventError):
+            mapped = settings.field_map.apply(row)
+        if len(columns) < _MAX_COLUMNS:
+            columns.update(dict.fromkeys(row))
+        filled.update(key for key, value in mapped.items() if value is not None)
+        scales.see(mapped, f"{Path(source.name).name} row {number}")
+        if is_naive is not False and (given := mapped.get("timestamp")) is not None:
+            moment = moment_of(given, settings.assume_utc)
+            is_naive = isinstance(moment, datetime) and moment.tzinfo is None
+    if is_empty:
+        return
+    if is_naive:
+        raise ImportFileError(
+            f"{source.name}: no timestamp has an offset, so which moments they are is not known; "
+            "say --assume-utc if they are in UTC, else write them with one"
+        )
+    settings.field_map.refuse_unfound(source.name, list(columns))
+    for name, keys in NEEDED.items():
+        if not filled & keys:
+            shown = ", ".join(list(columns)[:_SHOWN_COLUMNS]) or "nothing"
+            raise ImportFileError(
+                f"{source.name}: no row has {name}; say where it is, --map {name}=PATH, or what it "
+                f"is, --map \"{name}='…'\"; its rows have {shown}"
+            )
+
+
+def moment_of(given: object, assume_utc: bool) -> object:
+    """Return the time that a row spells; what is none stays what it is."""
+    # What is no time is left for the event class to refuse; it also knows numbers since 1970. The
+    # short offset of `2026-06-15 12:00:00+00`, as databases write it, it does not know.
+    if isinstance(given, str) and spells_epoch(given):
+        return given
+    if isinstance(given, date | str) and not isinstance(given, datetime):
+        try:
+            given = datetime.fromisoformat(str(given))
+        except ValueError:
+            return given
+    if assume_utc and isinstance(given, datetime) and given.tzinfo is None:
+        return given.replace(tzinfo=UTC)
+    return given
