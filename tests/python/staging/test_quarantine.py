@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import duckdb
@@ -184,6 +184,18 @@ def test_what_a_hook_refused_is_built_from_what_it_was_given(home, staging, monk
 
     assert staging.query("select rating, occurred_at from raw.feedback") == [
         (5, refused.captured_at.replace(tzinfo=None))
+    ]
+
+
+def test_what_the_host_said_of_the_time_stays_when_it_is_replayed(home, staging):
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_routing_outcome_sync(
+            task_id="T-1", status="green", occurred_at="2026-03-01T12:00:00Z"
+        )
+    staging.load()
+    assert replay_quarantine(home, status_words={"green": True}).loaded == 1
+    assert staging.query("select occurred_at from raw.routing_outcome") == [
+        (datetime(2026, 3, 1, 12),)
     ]
 
 
