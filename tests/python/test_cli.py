@@ -553,6 +553,35 @@ def test_the_floor_is_lowered_and_nothing_else_is_done(run, home, pruned):
     assert "before 2026-03-01" in run("status").out
 
 
+def test_a_dry_run_shows_what_would_be_recorded_and_writes_nothing(run, home, tmp_path):
+    rows = [
+        {**ROW, "task_id": f"t{number}", "Notes": "n", "team": {"lead": "ann"}}
+        for number in range(5)
+    ]
+    rows[0]["error_message"] = "token=ghp_0123456789abcdefghijklmnopqrstuvwxyzAB \x1b[2J"
+    rows[4]["success"] = "perhaps"
+    file = write_json(tmp_path / "a.jsonl", rows)
+    shown = run("import", "--dry-run", file, "--map", "solution_summary=team.lead")
+    assert shown.code == 2
+    assert shown.out.count("recorded row ") == 3
+    assert "ghp_" not in shown.out
+    assert "\x1b" not in shown.out
+    assert "task_ref" in shown.out
+    assert "in the metadata only: Notes\n5 rows: 4 recorded, 1 rejected; nothing was" in shown.out
+    assert "a.jsonl row 5: status word 'perhaps' unknown" in shown.err
+    assert not home.root.exists()
+
+
+def test_all_that_is_missing_is_told_at_once(run, tmp_path):
+    row = {"Start": "2026-03-01T12:00:00Z", "Project": "acme/api", "Result": "ok", "x": 1}
+    told = failed(run("import", write_json(tmp_path / "a.jsonl", [row])))
+    assert "no row has timestamp, task_type, repo, model_tier, success; say where to" in told
+    assert (
+        "--map timestamp=Start --map task_type=PATH --map repo=Project --map model_tier=PATH "
+        "--map success=Result, or what it is, --map \"success='…'\"; the rows have Start, Project"
+    ) in told
+
+
 def test_an_import_says_what_is_older_than_the_retention(run, home, tmp_path):
     today = datetime.now(UTC).date()
     days = {"kept": 3, "old": 91, "older": 92}

@@ -254,7 +254,7 @@ def test_a_file_without_what_an_execution_needs_is_refused_once(
     with pytest.raises(ImportFileError) as caught:
         import_into(file)
     assert str(caught.value).startswith(
-        f"{file}: no row has {missing}; say where it is, --map {missing}=PATH, or what it is, "
+        f"{file}: no row has {missing}; say where to take it from, --map {missing}=PATH, or what it"
     )
     assert list(home.spool.glob("*")) == []
 

@@ -210,6 +210,10 @@ class Recorder:
             self._follow_up(event)
         return event
 
+    def as_written(self, event: E) -> E:
+        """Return an event as its line says it, with its secrets masked."""
+        return self._masker.masked(event)
+
     def _record_late(self, cls: type[Event], given: object, fields: dict[str, Any]) -> None:
         """Record what the loader is to validate, or count it as dropped; a log may be gone too."""
         try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from orb_learning.cli._program import as_typed, this_program
-from orb_learning.cli._show import err, out, print_report, progress
+from orb_learning.cli._show import cut, err, out, print_report, print_table, progress
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import ProjectError, printable
 from orb_learning.home import Home
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from orb_learning.importer import ImportReport
 
 app = typer.Typer()
+
+LONGEST_SHOWN = 200
+_NOT_SHOWN = {"event_id", "event_type", "schema_version", "captured_at"}
 
 
 @app.command(name="import")
@@ -50,6 +55,9 @@ def import_(
         int, typer.Option(help="The best quality score: 100, or 1 where they are from 0 to 1.")
     ] = 100,
     status_word: StatusWords = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; show what would be recorded.")
+    ] = False,
 ) -> None:
     """Record finished executions from files.
 
@@ -64,7 +72,8 @@ def import_(
     from orb_learning.importer import FieldMap, import_files
 
     home: Home = context.obj
-    home.create()
+    if not dry_run:
+        home.create()
     field_map = FieldMap(map_ or [])
     words = taught(status_word)
     if quality_scale not in QUALITY_SCALES:
@@ -80,10 +89,14 @@ def import_(
             rows=rows,
             assume_utc=assume_utc,
             attempts_from=attempts_from,
+            dry_run=dry_run,
             on_progress=advance,
         )
+    if dry_run:
+        _show_first(report)
     out.print(
-        f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected",
+        f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected"
+        + ("; nothing was written, for this was a dry run" if dry_run else ""),
     )
     if report.replaced:
         out.print(f"{report.replaced:,} of them replace others of the same task and attempt")
@@ -94,6 +107,22 @@ def import_(
     _tell_of_retention(home, report)
     if report.rejected:
         raise typer.Exit(2)
+
+
+def _show_first(report: ImportReport) -> None:
+    """Print the first rows as they would be recorded, and which columns no field takes."""
+    for number, event in enumerate(report.first, start=1):
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column()
+        table.add_column(overflow="fold")
+        said = event.model_dump(mode="json", exclude_none=True, exclude=_NOT_SHOWN)
+        for name, value in said.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            table.add_row(name, cut(text, LONGEST_SHOWN))
+        out.print(f"recorded row {number}:")
+        print_table(table)
+    if report.unused:
+        out.print(f"in the metadata only: {', '.join(report.unused)}")
 
 
 def _tell_of_retention(home: Home, report: ImportReport) -> None:

@@ -39,6 +39,7 @@ TIMES = ("timestamp", "occurred_at", "captured_at")
 
 MAX_REASON_CHARACTERS = 4 * 1024
 SHOWN_REASONS = 5
+SHOWN_ROWS = 3
 MAX_REASONS = 1000
 PROGRESS_ROWS = 500
 _NO_OFFSET = "Input should have timezone info"
@@ -57,6 +58,8 @@ class ImportReport:
         replaced: rows that another one of the same task and attempt, or beginning, replaces.
         misfits: optional values that no field takes, kept in the metadata of their rows.
         days: how many of the recorded runs began on each day, UTC.
+        first: of a dry run, the first rows as they would be written.
+        unused: columns that no field and no map takes; they are in the metadata.
     """
 
     files: int
@@ -67,6 +70,8 @@ class ImportReport:
     replaced: int = 0
     misfits: int = 0
     days: Mapping[date, int] = dataclasses.field(default_factory=dict, compare=False)
+    first: tuple[ExecutionRecorded, ...] = ()
+    unused: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def before(self, day: date) -> int:
         """Return how many of the recorded runs began before a day."""
@@ -82,7 +87,14 @@ class _Seen:
     runs: dict[int, int] = dataclasses.field(default_factory=dict)
     tasks: Counter[UUID] = dataclasses.field(default_factory=Counter)
     days: Counter[date] = dataclasses.field(default_factory=Counter)
+    shown: list[ExecutionRecorded] = dataclasses.field(default_factory=list)
+    rows: int = 0
     replaced: int = 0
+
+    def show(self, event: ExecutionRecorded | InvalidEvent, telemetry: Recorder) -> None:
+        """Keep the first events as they would be written."""
+        if isinstance(event, ExecutionRecorded) and len(self.shown) < SHOWN_ROWS:
+            self.shown.append(telemetry.as_written(event))
 
     def task_of(self, spelled: str) -> UUID:
         """Return the task of a row that names none.
@@ -127,6 +139,7 @@ def import_files(
     rows: str | None = None,
     assume_utc: bool = False,
     attempts_from: int = 1,
+    dry_run: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
     """Record every row of the files as a finished execution.
@@ -141,6 +154,7 @@ def import_files(
         rows: the path to the list of rows within a JSON object; None to find it.
         assume_utc: read times without an offset as UTC instead of refusing them.
         attempts_from: the number of a task's first attempt in these files, 0 or 1.
+        dry_run: write nothing, and tell what would be recorded.
         on_progress: called with the number of rows read since its last call.
 
     Raises:
@@ -152,47 +166,49 @@ def import_files(
     settings = Settings(field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading)
     with opened(paths) as sources:
         scales = Scales(telemetry.reading.quality_scale, attempts_from)
-        for source in sources:
-            look_through(source, rows, settings, scales)
+        unused = [
+            name for source in sources for name in look_through(source, rows, settings, scales)
+        ]
         scales.refuse_shares()
         files = [(source, read_rows(source, rows)) for source in sources]
-        return _record(telemetry, files, settings, on_progress)
-
-
-def _record(
-    telemetry: Recorder,
-    files: Sequence[tuple[Source, Iterator[Row | BadRow]]],
-    settings: Settings,
-    on_progress: Callable[[int], None] | None,
-) -> ImportReport:
-    rows = 0
-    seen = _Seen()
-    misfits = telemetry.stats().misfits
-    for source, found in files:
-        for number, row in enumerate(found, start=1):
-            rows += 1
-            event = _to_event(row, settings, seen)
-            _store(telemetry, event)
-            if on_progress and rows % PROGRESS_ROWS == 0:
+        seen = _Seen()
+        misfits = telemetry.stats().misfits
+        for count, event in enumerate(_events(files, settings, seen), start=1):
+            if dry_run:
+                seen.show(event, telemetry)
+            else:
+                _store(telemetry, event)
+            if on_progress and count % PROGRESS_ROWS == 0:
                 on_progress(PROGRESS_ROWS)
+    if on_progress and seen.rows % PROGRESS_ROWS:
+        on_progress(seen.rows % PROGRESS_ROWS)
+    rejected = seen.refused.total()
+    return ImportReport(
+        files=len(sources),
+        rows=seen.rows,
+        recorded=seen.rows - rejected,
+        rejected=rejected,
+        reasons=seen.reasons(),
+        replaced=seen.replaced,
+        misfits=telemetry.stats().misfits - misfits,
+        days=seen.days,
+        first=tuple(seen.shown),
+        unused=tuple(dict.fromkeys(unused)),
+    )
+
+
+def _events(
+    files: Sequence[tuple[Source, Iterator[Row | BadRow]]], settings: Settings, seen: _Seen
+) -> Iterator[ExecutionRecorded | InvalidEvent]:
+    for source, rows in files:
+        for number, row in enumerate(rows, start=1):
+            seen.rows += 1
+            event = _to_event(row, settings, seen)
+            yield event
             if isinstance(event, InvalidEvent):
                 seen.refuse(event.reason, f"{Path(source.name).name} row {number}")
             else:
                 seen.accept(event)
-    if on_progress and rows % PROGRESS_ROWS:
-        on_progress(rows % PROGRESS_ROWS)
-    rejected = seen.refused.total()
-    misfits = telemetry.stats().misfits - misfits
-    return ImportReport(
-        len(files),
-        rows,
-        rows - rejected,
-        rejected,
-        seen.reasons(),
-        seen.replaced,
-        misfits,
-        seen.days,
-    )
 
 
 def _store(telemetry: Recorder, event: ExecutionRecorded | InvalidEvent) -> None:

@@ -128,6 +128,11 @@ class FieldMap:
                 mapped[name] = found
         return mapped
 
+    def reads(self, column: str) -> bool:
+        """Tell whether a field is taken from a column, or from something in it."""
+        paths = (path.text for source in self._sources.values() for path in _paths(source))
+        return any(re.match(rf"{re.escape(column)}(?:$|[.\[\s*/+-])", path) for path in paths)
+
     def refuse_unfound(self, shown: str, columns: Sequence[str]) -> None:
         """Refuse a file in none of whose rows a path was found.
 

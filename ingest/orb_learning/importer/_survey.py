@@ -30,6 +30,16 @@ NEEDED = {
 }
 """What every execution has, with the keys that give it."""
 
+_LIKELY = {
+    "timestamp": "start started start_time started_at starttime begin begun ts time date datetime"
+    " created created_at at when submitted_at",
+    "task_type": "kind task benchmark suite dataset job",
+    "repo": "project repo_url workspace codebase benchmark dataset",
+    "model_tier": "model_name llm model_id agent engine",
+    "success": "result verdict correct score reward",
+}
+"""Columns of other tools that may hold what every execution has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -68,8 +78,12 @@ class Scales:
             )
 
 
-def look_through(source: Source, rows: str | None, settings: Settings, scales: Scales) -> None:
-    """Read a file once for what all of its rows tell together, and refuse it for that."""
+def look_through(source: Source, rows: str | None, settings: Settings, scales: Scales) -> list[str]:
+    """Read a file once for what all of its rows tell together, and refuse it for that.
+
+    Returns:
+        the columns that no field and no map takes.
+    """
     columns: dict[str, None] = {}
     filled: set[str] = set()
     is_empty = True
@@ -89,20 +103,30 @@ def look_through(source: Source, rows: str | None, settings: Settings, scales: S
             moment = moment_of(given, settings.assume_utc)
             is_naive = isinstance(moment, datetime) and moment.tzinfo is None
     if is_empty:
-        return
+        return []
     if is_naive:
         raise ImportFileError(
             f"{source.name}: no timestamp has an offset, so which moments they are is not known; "
             "say --assume-utc if they are in UTC, else write them with one"
         )
     settings.field_map.refuse_unfound(source.name, list(columns))
-    for name, keys in NEEDED.items():
-        if not filled & keys:
-            shown = ", ".join(list(columns)[:_SHOWN_COLUMNS]) or "nothing"
-            raise ImportFileError(
-                f"{source.name}: no row has {name}; say where it is, --map {name}=PATH, or what it "
-                f"is, --map \"{name}='…'\"; its rows have {shown}"
-            )
+    missing = [name for name, keys in NEEDED.items() if not filled & keys]
+    if missing:
+        raise ImportFileError(_with_remedy(source.name, missing, list(columns)))
+    return [name for name in columns if name not in _KNOWN and not settings.field_map.reads(name)]
+
+
+def _with_remedy(shown: str, missing: list[str], columns: list[str]) -> str:
+    maps = []
+    for name in missing:
+        likely = next((one for one in columns if one.lower() in _LIKELY[name].split()), None)
+        maps.append(f"--map {name}={likely}" if likely else f"--map {name}=PATH")
+    more = ", …" if len(columns) > _SHOWN_COLUMNS else ""
+    return (
+        f"{shown}: no row has {', '.join(missing)}; say where to take it from, {' '.join(maps)}, "
+        f"or what it is, --map \"{missing[-1]}='…'\"; the rows have "
+        f"{', '.join(columns[:_SHOWN_COLUMNS]) or 'nothing'}{more}"
+    )
 
 
 def moment_of(given: object, assume_utc: bool) -> object:
