@@ -605,6 +605,17 @@ def test_an_import_says_what_is_older_than_the_retention(run, home, tmp_path):
     assert run("import", write_json(tmp_path / "b.jsonl", recent), at=new).err == ""
 
 
+def test_quarantine_is_discarded_by_one_command(run, tmp_path):
+    rows = [ROW, {**ROW, "success": "perhaps"}]
+    run("import", write_json(tmp_path / "a.jsonl", rows))
+    run("load")
+    assert run("quarantine", "discard").code == 2
+    none = run("quarantine", "discard", "--reason", "nothing like it", "--yes")
+    assert (none.code, none.out) == (0, "nothing in quarantine is like that\n")
+    assert run("quarantine", "discard", "--imported", "--yes").out == "1 discarded\n"
+    assert "in quarantine       0" in run("status").out
+
+
 def test_an_erasure_is_asked_for(run, home):
     assert run("erase", "--task", "T-1", "--user", "ann", "--yes") == Ended(
         0,

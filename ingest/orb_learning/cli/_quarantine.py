@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from orb_learning.cli._options import say_if_new
+from orb_learning.cli._options import Sure, ask, say_if_new
 from orb_learning.cli._show import err, out, print_table, shown
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import HomeError, printable
@@ -93,3 +93,36 @@ def replay(
     for number, (row, reason) in enumerate(report.still_invalid.items()):
         if number < 10:
             err.print(f"still invalid: {row}: {printable(reason)}")
+
+
+@app.command()
+def discard(
+    context: typer.Context,
+    quarantine_id: Annotated[
+        list[UUID] | None, typer.Argument(metavar="[ID]...", help="Only these.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those with this in their reason.")
+    ] = None,
+    imported: Annotated[
+        bool, typer.Option("--imported", help="Only what an import refused.")
+    ] = False,
+    yes: Sure = False,
+) -> None:
+    """Take lines that nobody will mend out of quarantine and spool, for good.
+
+    `orb-learning quarantine discard --imported --reason 'more values than the header' --yes`
+    """
+    from orb_learning import upkeep
+
+    if not (quarantine_id or reason or imported):
+        raise typer.BadParameter("name lines by ID, --reason or --imported")
+    say_if_new(context.obj)
+    lines = upkeep.in_quarantine(
+        context.obj, ids=quarantine_id or (), reason=reason, imported=imported
+    )
+    if not lines:
+        out.print("nothing in quarantine is like that")
+        return
+    ask(f"Discard {len(lines):,} lines for good?", is_sure=yes)
+    out.print(f"{upkeep.discard(context.obj, lines):,} discarded")

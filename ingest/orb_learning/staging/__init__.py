@@ -3,6 +3,7 @@
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 from orb_learning.staging._erasure import (
+    Refused,
     erase_all_rows,
     erased_subjects,
     has_one_of,
@@ -45,7 +46,7 @@ from orb_learning.staging._migrations import (
 from orb_learning.staging._owners import Erased
 from orb_learning.staging._quarantine import Quarantined, list_quarantine
 from orb_learning.staging._replay import ReplayReport, replay_quarantine
-from orb_learning.staging._subjects import named_by_event, named_by_refused
+from orb_learning.staging._subjects import has_imported_id, named_by_event, named_by_refused
 
 __all__ = [
     "LOADER_COLUMNS",
@@ -56,6 +57,7 @@ __all__ = [
     "Migration",
     "MigrationState",
     "Quarantined",
+    "Refused",
     "ReplayReport",
     "checkpoint",
     "damaged_logs",
@@ -65,6 +67,7 @@ __all__ = [
     "faults",
     "find",
     "floor_of",
+    "has_imported_id",
     "has_one_of",
     "hidden_events",
     "is_refused_about",

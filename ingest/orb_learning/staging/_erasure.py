@@ -304,10 +304,11 @@ def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
     return is_held
 
 
-def note_removal(connection: duckdb.DuckDBPyConnection, table: str, count: int) -> None:
-    """Note in the ledger how many rows an erasure took from a table."""
+def note_removal(
+    connection: duckdb.DuckDBPyConnection, table: str, count: int, cause: str = "erasure"
+) -> None:
+    """Note in the ledger how many rows were taken from a table, and why."""
     connection.execute(
-        "insert into ledger.removals values"
-        " (cast(now() at time zone 'UTC' as timestamp), 'erasure', ?, ?)",
-        [table, count],
+        "insert into ledger.removals values (cast(now() at time zone 'UTC' as timestamp), ?, ?, ?)",
+        [cause, table, count],
     )

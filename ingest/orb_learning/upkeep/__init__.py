@@ -2,6 +2,7 @@
 
 from orb_learning.upkeep._aside import refresh_into
 from orb_learning.upkeep._backup import Backup, backup, restore
+from orb_learning.upkeep._discard import discard, in_quarantine
 from orb_learning.upkeep._intake import take_in
 from orb_learning.upkeep._retention import PruneReport, prune
 from orb_learning.upkeep._schema import MigrationReport, migrate_down, migrate_up, reset
@@ -14,6 +15,8 @@ __all__ = [
     "PruneReport",
     "Status",
     "backup",
+    "discard",
+    "in_quarantine",
     "migrate_down",
     "migrate_up",
     "preview_erasure",
