@@ -109,6 +109,16 @@ def test_a_restored_file_is_on_disk_before_it_takes_the_others_place(
     assert (("sync", replaced) in before) is not can_link, "a link is of a file that was"
 
 
+def test_a_backup_counts_events_and_not_what_left_quarantine(home, spool, pool, staging):
+    spool.write("a.jsonl", pool(1), pool(2), b'no JSON "maria"')
+    staging.load()
+    request_erasure(home, users=["maria"])
+    made = backup(home)
+    assert staging.query("select sum(row_count) from ledger.removals") == [(1,)]
+    ((tombstones,),) = staging.query("select count(*) from raw.user_erased")
+    assert made.events == 2 + tombstones
+
+
 def test_a_warehouse_is_gone_before_staging_is_replaced(home, saved, monkeypatch):
     replaced = home.staging.stat().st_ino
     home.warehouse.write_bytes(b"of newer loads")
