@@ -4,17 +4,21 @@
 that needs DuckDB or dbt lives in submodules and is imported where it is used.
 """
 
-from orb_learning._telemetry import Telemetry
-from orb_learning.capture import CaptureStats, current_execution
-from orb_learning.errors import OrbLearningError
-from orb_learning.hosts import instrument_pool_manager, instrument_router
-from orb_learning.records import (
-    ErrorType,
-    ExecutionRecord,
-    FeedbackRecord,
-    QualityPolicy,
-    SolutionRecord,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orb_learning._face import (
+        CaptureStats,
+        ErrorType,
+        ExecutionRecord,
+        FeedbackRecord,
+        OrbLearningError,
+        QualityPolicy,
+        SolutionRecord,
+        Telemetry,
+        current_execution,
+        instrument_pool_manager,
+        instrument_router,
+    )
 
 __all__ = [
     "CaptureStats",
@@ -29,3 +33,18 @@ __all__ = [
     "instrument_pool_manager",
     "instrument_router",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Not above: the command line lies below this, and answers Ctrl-C before all that is loaded.
+    if name[:1] != "_":
+        from orb_learning import _face
+
+        globals().update({public: getattr(_face, public) for public in __all__})
+        if name in globals():  # a submodule too: loading the rest has made it one
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import orb_learning
 import pythons
@@ -15,6 +19,25 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_the_package_says_that_it_is_typed():
     assert (Path(orb_learning.__file__).parent / "py.typed").is_file()
     assert "Typing :: Typed" in PROJECT["classifiers"]
+
+
+def test_everything_that_hosts_are_given_is_there_and_nothing_else():
+    assert {name for name in orb_learning.__all__ if not hasattr(orb_learning, name)} == set()
+    assert set(orb_learning.__all__) <= set(dir(orb_learning))
+    with pytest.raises(AttributeError, match="has no attribute 'telemetry'"):
+        orb_learning.telemetry  # noqa: B018 - that it fails is the point
+
+
+def test_a_submodule_of_the_hooks_is_there_as_soon_as_the_package_is():
+    code = "import orb_learning; print(orb_learning.events.__name__)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "orb_learning.events\n"
+
+
+def test_the_package_alone_loads_nothing_but_itself():
+    code = "import sys; had = {*sys.modules}; import orb_learning; print({*sys.modules} - had)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "{'orb_learning'}\n"
 
 
 def test_the_license_is_the_one_that_is_named():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from copy import copy
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from orb_learning._interrupt import end_at_interrupt, run_beside
 from orb_learning.cli import _bring, _migrate, _quarantine, _read, _run, _upkeep
 from orb_learning.cli._show import err, out
 from orb_learning.errors import OrbLearningError, TransientError, printable
@@ -21,9 +24,10 @@ from orb_learning.logs import configure
 
 
 class Commands(TyperGroup):
-    """The commands; each takes the options that stand before its name behind it, too.
+    """The commands, each beside the main thread, which is free to answer Ctrl-C.
 
-    But for one that hands on everything behind its name.
+    Each takes the options that stand before its name behind it, too, but for one that hands on
+    everything behind its name.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -34,6 +38,9 @@ class Commands(TyperGroup):
 
 
 SHARED = ("home", "verbose", "log_format")
+
+_ANSWERS_SIGNALS = ("schedule",)
+"""What handles them itself, which only the main thread can."""
 
 
 def _pass_on(command: Any, options: list[Any]) -> None:
@@ -46,8 +53,28 @@ def _pass_on(command: Any, options: list[Any]) -> None:
         own.callback = _take
         own.rich_help_panel = "Options of every command"
         command.params.append(own)
-    for inner in getattr(command, "commands", {}).values():
+    for inner in (inside := getattr(command, "commands", {})).values():
         _pass_on(inner, options)
+    if not inside and command.name not in _ANSWERS_SIGNALS:
+        command.invoke = partial(_invoke, command.invoke)
+
+
+def _invoke(command: Callable[[typer.Context], object], context: typer.Context) -> object:
+    result: object = None
+    raised: BaseException | None = None
+
+    def work() -> None:
+        nonlocal result, raised
+        try:
+            with context.scope(cleanup=False):  # each thread has a current one of its own
+                result = command(context)
+        except BaseException as error:
+            raised = error
+
+    run_beside(work)
+    if raised is not None:
+        raise raised
+    return result
 
 
 def _take(context: typer.Context, option: Any, value: object) -> None:
@@ -109,7 +136,7 @@ def _options(
     """Learn which model tier, pool and solution work best, from what really happened.
 
     Exit codes: 0 done; 1 it may work later (another process is at work, a run failed); 2 the
-    input or the set-up must change first.
+    input or the set-up must change first; 130 it was interrupted.
     """
     context.obj = _set_up({"home": home, "verbose": verbose, "log_format": log_format})
 
@@ -122,7 +149,8 @@ app.add_typer(_quarantine.app, name="quarantine")
 
 
 def main() -> None:
-    """Run the command line; an error is one line on standard error."""
+    """Run the command line; an error is one line on standard error, and so is Ctrl-C."""
+    end_at_interrupt()
     try:
         app()
     except OrbLearningError as error:
