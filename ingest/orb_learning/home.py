@@ -45,9 +45,14 @@ class Home:
 
     @classmethod
     def locate(cls, root: str | os.PathLike[str] | None = None) -> Home:
-        """Return the home at `root`, else at $ORB_LEARNING_HOME, else at ./data."""
+        """Return the home at `root`, else at $ORB_LEARNING_HOME, else at ./data.
+
+        Raises:
+            HomeError: it begins with `~` and a name that no user has, or it is relative to a
+                directory that is gone.
+        """
         chosen = root or os.environ.get(HOME_VARIABLE) or "data"
-        return cls(Path(chosen).expanduser().absolute())
+        return cls(absolute(chosen, "home"))
 
     @property
     def spool(self) -> Path:
@@ -207,79 +212,103 @@ class Home:
         _lock_at(self.root.resolve() / self.lock_file.name).release()
 
     def _holder(self) -> str:
-        try:
-            return f"process {int(self.lock_holder.read_text())}"
-        except (OSError, ValueError):
-            return "another process"
+        with contextlib.suppress(OSError, ValueError):
+            holder = int(self.lock_holder.read_text())
+            if holder != os.getpid():  # it was ours, and is the next one's before that is noted
+                return f"process {holder}"
+        return "another process"
 
 
 class FileLock:
     """A file that one process holds at a time, and any number of times; its death frees the file.
 
     The threads of the process hold it together. A fork's child holds nothing.
+
+    Where there is a turn, another file, whoever wants the lock takes that first, and keeps it until
+    the lock is its own: who gives the lock back and wants it at once stands behind who waits.
     """
 
     # By `flock`, as filelock does it: of that, hosts ask for releases that exclude each other.
 
-    def __init__(self, path: Path) -> None:
-        """Make a lock; the file is made when it is first taken."""
+    def __init__(self, path: Path, turn: Path | None = None) -> None:
+        """Make a lock; its files are made when it is first taken."""
         self._path = path
+        self._turn = turn
         self._mutex = threading.Lock()
         self._holds = 0
         self._fd = -1
+        self._turn_fd = -1
         _locks.add(self)
 
     def acquire(self, timeout_seconds: float = 0) -> bool:
         """Take the lock, or return False if another process keeps it for all that time.
 
         Raises:
-            OSError: the file cannot be made or locked.
+            OSError: a file cannot be made or locked.
         """
         until = time.monotonic() + timeout_seconds
-        while True:
-            with self._mutex:
-                if self._holds or self._take():
-                    self._holds += 1
-                    return True
-            left = until - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(left, LOCK_POLL_SECONDS))
+        has_turn = False  # this thread: another one may have it for the process
+        try:
+            while True:
+                with self._mutex:
+                    if self._turn and not self._holds and self._turn_fd < 0:
+                        self._turn_fd = _taken(self._turn)
+                        has_turn = self._turn_fd >= 0
+                    if not self._holds and (has_turn or not self._turn):
+                        self._fd = _taken(self._path)
+                    if self._fd >= 0:
+                        self._holds += 1
+                        return True
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                time.sleep(min(left, LOCK_POLL_SECONDS))
+        finally:
+            if has_turn:
+                with self._mutex:
+                    self._turn_fd = _given_back(self._turn_fd)
 
     def release(self) -> None:
         """Give back what one `acquire` took; harmless if it is not held."""
         with self._mutex:
             self._holds = max(0, self._holds - 1)
-            if not self._holds and self._fd >= 0:
-                fd, self._fd = self._fd, -1
-                # A child that is just forked has a copy: closing alone would leave it locked.
-                with contextlib.suppress(OSError):
-                    fcntl.flock(fd, fcntl.LOCK_UN)
-                os.close(fd)
-
-    def _take(self) -> bool:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(self._path, flags, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_nlink:  # who removes the file meanwhile lets others lock a new one
-                self._fd = fd
-                return True
-        except BlockingIOError:
-            pass
-        except OSError:
-            os.close(fd)
-            raise
-        os.close(fd)
-        return False
+            if not self._holds:
+                self._fd = _given_back(self._fd)
 
     def _after_fork_in_child(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
+        for fd in (self._fd, self._turn_fd):
+            if fd >= 0:
+                os.close(fd)
         # Another thread of the parent may have held the mutex; here nobody will let go of it.
         self._mutex = threading.Lock()
         self._holds = 0
-        self._fd = -1
+        self._fd = self._turn_fd = -1
+
+
+def _taken(path: Path) -> int:
+    """Return a descriptor that locks the file, or -1 if another one does."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:  # who removes the file meanwhile lets others lock a new one
+            return fd
+    except BlockingIOError:
+        pass
+    except OSError:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return -1
+
+
+def _given_back(fd: int) -> int:
+    """Free what a descriptor locks, and return -1 in its place."""
+    if fd >= 0:
+        # A child that is just forked has a copy: closing alone would leave it locked.
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
+    return -1
 
 
 _locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
@@ -303,6 +332,21 @@ def size_of(path: Path) -> int:
             found = file.lstat()
             size += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return size
+
+
+def absolute(path: str | os.PathLike[str], what: str) -> Path:
+    """Return a path from the root on, its `~` replaced.
+
+    Raises:
+        HomeError: no user has the name after `~`, or the current directory is gone.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        why = "there is no such user, or the user has no home directory"
+    except OSError:
+        why = "it is relative to the current directory, which is gone"
+    raise HomeError(f"{what} {os.fspath(path)}: {why}; name it from / on")
 
 
 def make_root(root: Path) -> None:
@@ -362,8 +406,10 @@ def _write_own(path: Path, text: str) -> None:
         os.close(fd)
 
 
-_lock_at = functools.cache(FileLock)
-"""The one lock of a file in this process."""
+@functools.cache
+def _lock_at(path: Path) -> FileLock:
+    """Return the one lock of a file in this process."""
+    return FileLock(path, path.with_suffix(".turn"))
 
 
 def _lock_timeout() -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
+import select
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +78,25 @@ def test_by_default_a_home_is_the_folder_data(monkeypatch, tmp_path, unset):
     if unset is not None:
         monkeypatch.setenv(HOME_VARIABLE, unset)
     assert Home.locate(unset).root == tmp_path / "data"
+
+
+@pytest.mark.parametrize("root", ["~no-such-user", "~no-such-user/home"])
+def test_a_home_of_a_user_who_is_none_is_refused_in_one_line(monkeypatch, root):
+    with pytest.raises(HomeError, match=rf"^home {root}: there is no such user.*from / on$"):
+        Telemetry(root)
+    monkeypatch.setenv(HOME_VARIABLE, root)
+    with pytest.raises(HomeError, match="there is no such user"):
+        Telemetry()
+
+
+def test_a_relative_home_in_a_directory_that_is_gone_is_refused_in_one_line(monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for root in (None, "here", "./here"):
+        with pytest.raises(HomeError, match=r"relative to the current directory, which is gone"):
+            Telemetry(root)
+    assert Telemetry(tmp_path / "home").home.root == tmp_path / "home"
 
 
 def test_a_home_stays_where_it_is_when_the_process_changes_its_directory(monkeypatch, tmp_path):
@@ -401,6 +423,70 @@ def test_a_wait_may_be_any_number_of_seconds(home, monkeypatch, seconds):
     monkeypatch.setenv(LOCK_TIMEOUT_VARIABLE, seconds)
     with home.locked():
         pass
+
+
+def test_whoever_waits_has_the_lock_before_one_that_takes_it_again_at_once(home, children):
+    rounds, begins = os.pipe()
+    done, ends = os.pipe()
+
+    def refresh_without_a_pause() -> None:
+        os.close(ends)
+        is_over = False
+        while not is_over:
+            with home.locked():
+                os.write(begins, b"!")
+                is_over = bool(select.select([done], [], [], 0.02)[0])
+
+    pid = children.start(refresh_without_a_pause)
+    os.close(begins)
+    os.close(done)
+    for _ in range(3):
+        assert os.read(rounds, 65536), "it is at work again"
+        with home.locked(60):
+            os.set_blocking(rounds, False)
+            with contextlib.suppress(BlockingIOError):
+                # One is at work already, and a few fit between two looks at the lock.
+                assert len(os.read(rounds, 65536)) < 10
+            os.set_blocking(rounds, True)
+    os.close(ends)
+    children.join(pid)
+
+
+def test_who_waits_and_dies_stands_in_nobodys_way(home, children, holder):
+    here, there = os.pipe()
+
+    class Waits(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            os.write(there, b"!")
+
+    def wait() -> None:
+        logging.getLogger("orb_learning.home").addHandler(Waits())
+        home.acquire_lock(600)
+
+    pid = children.start(wait)
+    assert os.read(here, 1) == b"!"
+    children.kill(pid)
+    holder.let_go()
+    with home.locked(60):
+        pass
+
+
+def test_the_threads_of_a_process_wait_for_their_turn_together(home, children, holder):
+    got = []
+
+    def take() -> None:
+        with home.locked(60):
+            got.append(True)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    holder.let_go()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 4
+    before = home.lock_file.with_suffix(".turn")
+    assert FileLock(before).acquire(), "nobody keeps the turn"
 
 
 # The lock itself

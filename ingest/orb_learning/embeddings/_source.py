@@ -74,7 +74,10 @@ def locate_model(name: str | os.PathLike[str] | None = None) -> ModelSource:
         if package is None or not package.submodule_search_locations:
             raise EmbeddingError(f"no embedding model is installed; run: {INSTALL}")
         chosen = str(Path(package.submodule_search_locations[0]) / "model")
-    directory = Path(chosen).expanduser()
+    try:
+        directory = Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise EmbeddingError(f"embedding model {chosen}: there is no such user") from error
     if not directory.is_dir():
         if chosen.startswith((".", "/", "~")) or chosen.count("/") > 1:
             raise EmbeddingError(f"there is no directory {directory} to load a model from")

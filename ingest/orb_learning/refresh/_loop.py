@@ -26,9 +26,6 @@ MAX_STALENESS_SECONDS = 300.0
 LONGEST_INTERVAL_SECONDS = 240.0
 """Leaves a minute of that for the refresh itself."""
 
-MIN_PAUSE_SECONDS = 0.5
-"""Between two refreshes at least: others that wait for the home's lock ask every 0.05 s."""
-
 FIRST_RETRY_SECONDS = 5.0
 RETRY_CAP_SECONDS = 60.0
 
@@ -113,7 +110,7 @@ class RefreshLoop:
                 self.state.interval_seconds,
                 took,
             )
-        return max(self.state.interval_seconds - took, MIN_PAUSE_SECONDS)
+        return max(self.state.interval_seconds - took, 0.0)
 
     def _refresh_if_needed(self, moment: datetime) -> None:
         is_due = self._tested is None or self._clock() - self._tested >= self._tests_every_seconds

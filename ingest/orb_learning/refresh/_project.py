@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from orb_learning.errors import ProjectError
+from orb_learning.errors import HomeError, ProjectError
+from orb_learning.home import absolute
 
 PROJECT_VARIABLE = "ORB_LEARNING_PROJECT"
 
@@ -20,14 +21,21 @@ def locate_project() -> Path:
     package runs from; then the copy inside an installed wheel.
 
     Raises:
-        ProjectError: there is none, or $ORB_LEARNING_PROJECT names a directory without one.
+        ProjectError: there is none, or $ORB_LEARNING_PROJECT names a directory without one; or the
+            current directory, without which dbt does nothing, is gone.
     """
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise ProjectError("the current directory is gone, and dbt needs one; change it") from error
     if chosen := os.environ.get(PROJECT_VARIABLE):
-        directory = Path(chosen).expanduser().resolve()
+        try:
+            directory = absolute(chosen, PROJECT_VARIABLE).resolve()
+        except HomeError as error:
+            raise ProjectError(str(error)) from error
         if not _is_project(directory):
             raise ProjectError(f"{PROJECT_VARIABLE}={chosen} holds no dbt project of orb-learning")
         return directory
-    here = Path.cwd()
     for directory in (here, *here.parents, _PACKAGE.parent.parent, _PACKAGE / "project"):
         if _is_project(directory):
             return directory

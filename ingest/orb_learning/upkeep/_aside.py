@@ -17,7 +17,10 @@ from orb_learning.upkeep._intake import take_in
 BUILDING = ".building"
 """The home in which the publication is made; it is deleted at the end."""
 
-_OURS = {BUILDING, "published", "learning.db", ".learning.db-new", "refresh.lock", "refresh.pid"}
+_OURS = {
+    *(BUILDING, "published", "learning.db", ".learning.db-new"),
+    *("refresh.lock", "refresh.turn", "refresh.pid"),
+}
 """What a call leaves in the directory, or leaves there when it is killed."""
 
 

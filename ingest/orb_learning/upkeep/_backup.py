@@ -17,7 +17,7 @@ from orb_learning._database import connect, copy_database, transaction, wal
 from orb_learning._files import sync
 from orb_learning._types import utc_now
 from orb_learning.errors import BusyError, HomeError, OrbLearningError
-from orb_learning.home import Home
+from orb_learning.home import Home, absolute
 from orb_learning.staging import (
     Contents,
     Erased,
@@ -70,7 +70,7 @@ def backup(home: Home, to: Path | None = None) -> Backup:
         BusyError, HomeError, MigrationError: see `load`; or the copy cannot be written or is not
             as it should be, and is removed again.
     """
-    folder = (to or home.backups).expanduser()
+    folder = absolute(to or home.backups, "backup to")
     if folder.resolve() == home.backups.resolve():
         folder = home.backups
     elif folder.resolve().is_relative_to(home.root.resolve()):

@@ -145,7 +145,7 @@ def test_a_publication_beside_the_home_leaves_the_home_as_it_is(
     report = build_report(Home(into), as_of=EARLIER)
     assert report.summary.executions == 2
     assert {entry.name for entry in into.iterdir()} == {
-        "published", "learning.db", "spool", "refresh.lock", "refresh.pid",
+        "published", "learning.db", "spool", "refresh.lock", "refresh.turn", "refresh.pid",
     }  # fmt: skip
     assert [entry.name for entry in (into / "published").iterdir() if not entry.is_symlink()] == [
         made.publication.id

@@ -48,6 +48,19 @@ def test_an_environment_that_names_no_project_is_an_error(monkeypatch, tmp_path,
     assert str(caught.value) == f"{PROJECT_VARIABLE}={chosen} holds no dbt project of orb-learning"
 
 
+def test_a_project_of_a_user_who_is_none_and_a_current_directory_that_is_gone_are_one_line(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv(PROJECT_VARIABLE, "~no-such-user")
+    with pytest.raises(ProjectError, match="ORB_LEARNING_PROJECT ~no-such-user: there is no such"):
+        locate_project()
+    monkeypatch.chdir(make_project(tmp_path / "gone"))
+    (tmp_path / "gone" / "dbt_project.yml").unlink()
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ProjectError, match="^the current directory is gone, and dbt needs one"):
+        locate_project()
+
+
 def test_the_folder_one_stands_in_or_one_above_it_comes_next(monkeypatch, tmp_path):
     found = make_project(tmp_path / "checkout")
     deep = found / "models" / "marts"

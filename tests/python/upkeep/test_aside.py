@@ -90,7 +90,10 @@ def test_a_call_replaces_what_an_earlier_one_made_and_what_a_killed_one_left(hom
 
     assert current(into) == made[1]
     assert names(into.published) == {"current", made[1].id}
-    assert names(into.root) == {"published", "learning.db", "spool", "refresh.lock", "refresh.pid"}
+    assert names(into.root) == {
+        *("published", "learning.db", "spool"),
+        *("refresh.lock", "refresh.turn", "refresh.pid"),
+    }
     assert (home.embeddings / "store.json").exists()
     assert [one.root for one in built] == [into.root / _aside.BUILDING] * 2
 
