@@ -22,7 +22,8 @@ class LoadReport:
 
     Attributes:
         load_id: the newest load in staging, 0 before the first.
-        lines: lines read; always loaded + duplicates + quarantined.
+        lines: lines read; always loaded + duplicates + quarantined. Those that an erasure has
+            blanked say nothing any more, and are not counted.
         must_erase: what was erased has left traces outside of the raw tables; `upkeep.take_in`
             removes them.
     """
@@ -47,7 +48,12 @@ class LoadReport:
 
 @dataclass(slots=True)
 class Progress:
-    """How far one segment has been read, before and within this load."""
+    """How far one segment has been read, before and within this load.
+
+    Attributes:
+        read_from: where this load begins.
+        size: bytes that it has read, those of lines that were blanked included.
+    """
 
     name: str
     read_from: int
@@ -99,8 +105,9 @@ class Batch:
         first_positions: where each run of lines of one segment begins, and that segment's number.
         rows: by kind of event, what Python validated: the row as JSON text, its line and its place.
         kinds: the kinds of event that have rows, these ones or such as never left DuckDB.
-        lines: how many were taken; each has a position, counted from 0.
-        size: their bytes.
+        taken: how many lines were taken; each has a position, counted from 0.
+        lines: how many of them say something: an erasure blanks the others.
+        size: the bytes of all of them.
     """
 
     load_id: int
@@ -109,6 +116,7 @@ class Batch:
     rows: dict[str, list[tuple[str, Line, Place]]] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
     refusals: list[Refusal] = field(default_factory=list)
+    taken: int = 0
     lines: int = 0
     size: int = 0
 
@@ -119,24 +127,26 @@ class Batch:
 
     def turn_to(self, segment: int) -> None:
         """Go on with the lines of a segment that was begun."""
-        if self.first_positions and self.first_positions[-1].position == self.lines:
+        if self.first_positions and self.first_positions[-1].position == self.taken:
             self.first_positions.pop()  # that segment had no new line
-        self.first_positions.append(Place(self.lines, segment))
+        self.first_positions.append(Place(self.taken, segment))
 
     def take(self, count: int, size: int) -> Place:
         """Count the segment's next lines, of so many bytes, and return the place of their first."""
-        place = Place(self.lines, self.first_positions[-1].segment)
+        place = Place(self.taken, self.first_positions[-1].segment)
         progress = self.segments[place.segment]
         progress.lines += count
         progress.size += size
+        self.taken += count
         self.lines += count
         self.size += size
         return place
 
     def validate(self, line: Line, place: Place) -> None:
         """Decide in Python whether a line is an event, and which."""
-        if line.data.startswith(ERASED):
-            self.refuse(line, place, "erased on request")
+        if _is_blanked(line.data):
+            self.lines -= 1
+            self.segments[place.segment].lines -= 1
             return
         if line.fault:
             self.refuse(line, place, line.fault)
@@ -179,6 +189,11 @@ class Batch:
             f'"position":{place.position}}}'
         )
         return spelled[:-1].decode() + added
+
+
+def _is_blanked(line: bytes) -> bool:
+    """Tell whether an erasure has blanked a line, which may have been shorter than what it says."""
+    return line.startswith(ERASED) or (line != b"" and ERASED.startswith(line))
 
 
 def attach(connection: duckdb.DuckDBPyConnection) -> None:

@@ -38,7 +38,7 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, batch: Batch, report: Lo
     """Note a load, and how far it has read each segment."""
     note_load(connection, report)
     for progress in batch.segments:
-        if progress.lines:
+        if progress.size:
             connection.execute(
                 """
                 insert into ledger.segments values ($1, $2, $3, $4, $5, $6, $7, $8, $8)

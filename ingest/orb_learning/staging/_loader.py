@@ -72,7 +72,7 @@ def _load(
         while True:
             batch = _read_batch(connection, home, sizes, only_python)
             crash_point("load.read")
-            if not batch.lines:
+            if not batch.taken:
                 break
             report = commit(connection, home, batch)
             total = total.and_then(report)
@@ -140,7 +140,7 @@ def _read_segments(
             batch.begin(progress)
             for part in segment.blocks(bytes_read, size):
                 _take(batch, bulk, part)
-                if batch.lines >= MAX_LOAD_LINES or batch.size >= MAX_LOAD_BYTES:
+                if batch.taken >= MAX_LOAD_LINES or batch.size >= MAX_LOAD_BYTES:
                     return
             progress.is_complete = segment.is_sealed and progress.read_to >= segment.size
         finally:
@@ -151,7 +151,7 @@ def _take(batch: Batch, bulk: Bulk | None, part: Block | Line) -> None:
     if isinstance(part, Line):
         batch.validate(part, batch.take(1, part.length))
         return
-    block = part.head(MAX_LOAD_LINES - batch.lines)
+    block = part.head(MAX_LOAD_LINES - batch.taken)
     first = batch.take(block.lines, block.size)
     if bulk and bulk.offer(block, first):
         return

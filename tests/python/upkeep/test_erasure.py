@@ -261,20 +261,6 @@ def test_a_backup_made_after_the_request_has_nothing_of_it(home, spool, gone_fro
     gone_from()
 
 
-def test_blanked_lines_that_are_read_again_say_what_they_are(home, spool, staging):
-    spool.write("a.jsonl", *events(GONE, SECRET), *events(KEPT, "other words"))
-    older = backup(home)
-    staging.load()
-    request_erasure(home, tasks=[str(GONE)])
-    staging.load()
-    restore(home, older.path)
-    staging.query("select 1")
-    home.staging.unlink()
-    take_in(home)
-    assert set(staging.reasons()) == {"erased on request"}
-    assert staging.query("select count(*) from raw.routing_decision") == [(1,)]
-
-
 @pytest.mark.parametrize("point", [name for name in _faults.POINTS if name.startswith("erase")])
 def test_an_erasure_that_is_killed_is_finished_by_the_next_load(
     home, spool, staging, children, gone_from, point
