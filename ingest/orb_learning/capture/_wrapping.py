@@ -6,9 +6,10 @@ import contextvars
 import functools
 import inspect
 import sys
+import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing, suppress
-from types import FunctionType
+from types import AsyncGeneratorType, FunctionType, GeneratorType
 from typing import Any, Protocol
 
 
@@ -49,7 +50,7 @@ def watched(function: Callable[..., Any], begin: Begin) -> Any:
     elif inspect.isasyncgenfunction(inner):
         shape = _async_generator_function
     elif inspect.isgeneratorfunction(inner):
-        shape = _generator_function
+        shape = _awaited_generator_function if _is_awaited(inner.__code__) else _generator_function
     wrapper = functools.update_wrapper(shape(function, begin), function, assigned=())
     for name in functools.WRAPPER_ASSIGNMENTS:
         with suppress(AttributeError, TypeError):  # a mock's are no texts
@@ -65,8 +66,7 @@ def _coroutine_function(function: Callable[..., Any], begin: Begin) -> Callable[
         except BaseException as error:
             call.failed(error)
             raise
-        call.returned(result)
-        return result
+        return _when_done(result, call)
 
     return wrapper
 
@@ -110,6 +110,15 @@ def _generator_function(function: Callable[..., Any], begin: Begin) -> Callable[
     return wrapper
 
 
+def _awaited_generator_function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
+    return types.coroutine(_generator_function(function, begin))
+
+
+def _is_awaited(code: types.CodeType) -> bool:
+    """Tell whether `types.coroutine` has made a generator something to await."""
+    return bool(code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+
+
 def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = begin(args, kwargs)
@@ -130,14 +139,79 @@ def _when_done(result: Any, call: Call) -> Any:
     if issubclass(kind, _futures()):
         call.leave()
         result.add_done_callback(functools.partial(_in_its_own_context, call))
-    elif issubclass(kind, Coroutine):
+    elif issubclass(kind, Coroutine) or (kind is GeneratorType and _is_awaited(result.gi_code)):
         call.leave()
         return _awaited(result, call)
+    elif kind is AsyncGeneratorType:
+        call.leave()
+        return _async_generator_function(lambda: result, lambda *_: _entered(call))()
     elif issubclass(kind, Awaitable):
-        call.leave()  # its end is seen only by who takes its place, and the host may know its class
+        call.leave()
+        _watch_await(result, call)
     else:
         call.returned(result)
     return result
+
+
+def _entered(call: Call) -> Call:
+    call.enter()
+    return call
+
+
+class _Derived:
+    def __init_subclass__(cls, **_: object) -> None:
+        pass  # the host's own may keep a list of its classes
+
+
+class _DerivedWithSlots:
+    __slots__ = ()
+    __init_subclass__ = _Derived.__init_subclass__
+
+
+_CLASS = object.__dict__["__class__"]
+"""Sets an object's class whatever its own `__setattr__` or `__class__` does."""
+
+
+def _watch_await(result: Any, call: Call) -> None:
+    """Tell a call of the end of an object of the host's own class, which stays that very object.
+
+    Its end is seen only by who takes the place of its `__await__`, which is looked up in its class.
+    So it is of a class derived from its own until it is awaited. One whose class is made in C, or
+    forbids it otherwise, has no end.
+    """
+    kind = type(result)
+
+    def __await__(self: Any) -> Generator[Any, Any, Any]:  # noqa: N807 - it is that one
+        if type(self) is derived:
+            _CLASS.__set__(self, kind)
+        return _steps(kind, self, call)
+
+    told = {"__await__": __await__, "__slots__": (), "__doc__": kind.__doc__}
+    told |= {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    for bases in _bases(kind):
+        with suppress(Exception):
+            # Not by calling the metaclass, which may keep a list of classes, too.
+            derived = type.__new__(type(kind), kind.__name__, bases, told)
+            _CLASS.__set__(result, derived)
+            return
+
+
+def _bases(kind: type) -> list[tuple[type, ...]]:
+    """Return what a class is derived with, so that no `__init_subclass__` of a host's is called."""
+    owner = next(cls for cls in kind.__mro__ if "__init_subclass__" in cls.__dict__)
+    if owner.__module__ in ("builtins", "typing", __name__):
+        return [(kind,)]
+    return [(_Derived, kind), (_DerivedWithSlots, kind)]
+
+
+def _steps(kind: Any, awaited: Any, call: Call) -> Generator[Any, Any, Any]:
+    call.enter()
+    try:
+        value = yield from kind.__await__(awaited)
+    except BaseException as error:
+        call.failed(error)
+        raise
+    return _when_done(value, call)
 
 
 def _futures() -> tuple[type, ...]:
@@ -153,8 +227,7 @@ async def _awaited(result: Coroutine[Any, Any, Any], call: Call) -> Any:
     except BaseException as error:
         call.failed(error)
         raise
-    call.returned(value)
-    return value
+    return _when_done(value, call)
 
 
 def _in_its_own_context(call: Call, future: Any) -> None:

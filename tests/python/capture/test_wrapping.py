@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import functools
 import gc
 import inspect
 import subprocess
 import sys
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar, copy_context
-from typing import Any, NoReturn
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from unittest import mock
 from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from orb_learning.capture import watched
+from orb_learning.capture import _wrapping, watched
+
+T = TypeVar("T")
 
 
 class Log(list[Any]):
@@ -417,21 +423,185 @@ def test_an_error_that_nobody_asks_a_future_for_is_still_reported_by_asyncio(log
     assert [report["message"] for report in reports] == ["Task exception was never retrieved"]
 
 
-def test_an_awaitable_of_the_hosts_own_class_is_the_same_object(log):
-    class Handle:
+def giving(result: object) -> Callable[[], Any]:
+    """Return a plain function that returns what it is given."""
+    return lambda: result
+
+
+class Handle:
+    """What a host gives to await, of its own class."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+    def __await__(self) -> Any:
+        return (raising_later(1, b=self.error) if self.error else coroutine(1, b=2)).__await__()
+
+
+class Slotted:
+    __slots__ = ("error",)
+    __init__ = Handle.__init__
+    __await__ = Handle.__await__
+
+
+class Abstract(Awaitable[Any]):
+    __init__ = Handle.__init__
+    __await__ = Handle.__await__
+
+
+class Parametric(Generic[T]):
+    __init__ = Handle.__init__
+    __await__ = Handle.__await__
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    error: BaseException | None = None
+    __await__ = Handle.__await__
+
+
+class Listed:
+    classes: ClassVar[list[type]] = []
+    __init__ = Handle.__init__
+    __await__ = Handle.__await__
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        Listed.classes.append(cls)
+
+
+class ListedSlots(Slotted):
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        Listed.classes.append(cls)
+
+
+class Listing(type):
+    def __new__(cls, *args: Any) -> Any:
+        Listed.classes.append(made := super().__new__(cls, *args))
+        return made
+
+
+class OfAListingClass(Handle, metaclass=Listing):
+    pass
+
+
+Listed.classes.clear()
+
+OWN = [Handle, Slotted, Abstract, Parametric, Frozen, Listed, ListedSlots, OfAListingClass]
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_an_awaitable_of_the_hosts_own_class_is_watched_until_it_ends(log, kind):
+    async def use() -> None:
+        handle = kind()
+        assert watched(lambda: handle, log.begin)() is handle
+        assert isinstance(handle, kind)
+        assert type(handle).__name__ == kind.__name__
+        assert log[1:] == ["left"]
+        assert await handle == [1, 2]
+        assert type(handle) is kind
+        assert log[1:] == ["left", "entered", ("returned", [1, 2])]
+        assert await handle == [1, 2]
+        assert len(log) == 4, "it ended once"
+
+    asyncio.run(use())
+    assert Listed.classes == []
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_an_awaitable_of_the_hosts_own_class_that_fails_ends_its_call(log, kind):
+    async def use() -> None:
+        with pytest.raises(ValueError, match="wrong"):
+            await watched(lambda: kind(error), log.begin)()
+
+    error = ValueError("wrong")
+    asyncio.run(use())
+    assert log[1:] == ["left", "entered", ("failed", error)]
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_an_awaitable_that_two_calls_return_ends_both(log, kind):
+    async def use() -> None:
+        handle = watched(kind, log.begin)()
+        assert await watched(giving(handle), log.begin)() == [1, 2]
+
+    asyncio.run(use())
+    assert log.count(("returned", [1, 2])) == 2
+
+
+def test_an_awaitable_that_is_given_up_is_a_failure(log):
+    class Never:
+        def __await__(self) -> Any:
+            yield from asyncio.Future()
+
+    async def use() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watched(Never, log.begin)(), 0.01)
+
+    asyncio.run(use())
+    assert type(log[-1][1]) is asyncio.CancelledError
+
+
+def test_an_awaitable_whose_class_is_made_in_c_is_left_alone(log):
+    class Own:
+        """Stands for such a class: nothing can be derived from it."""
+
         def __await__(self) -> Any:
             return coroutine(1, b=2).__await__()
 
-        def cancel(self) -> str:
-            return "cancelled"
-
     async def use() -> None:
-        handle = Handle()
-        assert watched(lambda: handle, log.begin)() is handle
+        handle = Own()
+        with mock.patch.object(_wrapping, "_bases", return_value=[(bool,)]):
+            assert watched(lambda: handle, log.begin)() is handle
         assert await handle == [1, 2]
 
     asyncio.run(use())
     assert log[1:] == ["left"]
+
+
+@pytest.mark.parametrize("kind", [Handle, Slotted])
+def test_a_coroutine_that_returns_something_to_await_ends_with_that(log, kind):
+    async def submit() -> Any:
+        return kind()
+
+    async def use() -> None:
+        for function in (submit, giving(submit())):
+            handle = await watched(function, log.begin)()
+            assert not [entry for entry in log if entry[0] == "returned"]
+            assert await handle == [1, 2]
+            assert log.pop() == ("returned", [1, 2])
+
+    asyncio.run(use())
+
+
+def test_a_function_that_returns_an_asynchronous_generator_is_watched_until_that_ends(log):
+    async def items() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 2
+
+    async def use() -> None:
+        stream = watched(giving(items()), log.begin)()
+        assert inspect.isasyncgen(stream)
+        assert log[1:] == ["left"]
+        assert [item async for item in stream] == [1, 2]
+
+    asyncio.run(use())
+    assert log[1:] == ["left", "entered", ("returned", None)]
+
+
+def test_a_generator_that_may_be_awaited_still_may(log):
+    @types.coroutine
+    def old_style() -> Any:
+        yield
+        return "done"
+
+    async def use() -> None:
+        assert await watched(old_style, log.begin)() == "done"
+        assert await watched(giving(old_style()), log.begin)() == "done"
+
+    asyncio.run(use())
+    assert log.count(("returned", "done")) == 2
 
 
 def test_a_result_that_cannot_be_asked_for_its_class_is_the_same_object(log):

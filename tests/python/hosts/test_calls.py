@@ -1016,6 +1016,38 @@ def test_a_thread_pools_future_is_recorded_when_it_ends(telemetry, tasks):
     assert list(tasks().values()) == [ONE_EXECUTION] * 2
 
 
+def test_an_object_of_the_hosts_own_class_is_recorded_when_it_has_been_awaited(telemetry, tasks):
+    class Handle:
+        def __init__(self, task: Any) -> None:
+            self.task = task
+
+        def __await__(self) -> Any:
+            yield
+            return {"status": self.task["ends"], "duration_seconds": 7}
+
+    class Manager:
+        def execute_on_pool(self, pool_id: str, task: Any) -> Handle:
+            return Handle(task)
+
+    class Submitting:
+        async def execute_on_pool(self, pool_id: str, task: Any) -> Handle:
+            return Handle(task)
+
+    async def main() -> None:
+        for manager in (Manager(), Submitting()):
+            instrument_pool_manager(manager, telemetry)
+            task = {"prompt": type(manager).__name__, "ends": "failed"}
+            handle = manager.execute_on_pool("p", task)
+            if isinstance(manager, Submitting):
+                handle = await handle
+            assert list(tasks().values())[-1] == [DECIDED, STARTED]
+            assert type(handle).__name__ == "Handle"
+            assert (await handle)["duration_seconds"] == 7
+
+    asyncio.run(main())
+    assert list(tasks().values()) == [ONE_EXECUTION] * 2
+
+
 def test_an_asynchronous_stream_is_one_execution_from_its_first_item_to_its_last(
     telemetry, recorded
 ):
