@@ -8,16 +8,18 @@ DECIMAL(38, 9).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import os
 import sys
 import time
 import unicodedata
 import uuid
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import uuid_utils.compat
 from pydantic import (
@@ -39,6 +41,7 @@ MAX_INT = 2**31 - 1
 MAX_REAL = 1e9
 MAX_METADATA_DEPTH = 64
 MAX_METADATA_CHARACTERS = 256 * 1024
+MAX_FIELDS = 10_000
 """No line is longer (`spool.MAX_LINE_BYTES`), so more metadata fits none."""
 MAX_METADATA_INT_BITS = 1023
 """What a DOUBLE can hold, and so what every JSON reader takes."""
@@ -141,6 +144,21 @@ def _uuid5(text: str) -> uuid.UUID:
     return uuid.UUID(bytes=digest[:16], version=5)
 
 
+_ITEMS = (dict.items, OrderedDict.items)
+
+
+def as_dict(items: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a mapping as a plain dict, of one that is a host's own at most `MAX_FIELDS` items.
+
+    Such a one need have no end; a dict has one, unless its class says otherwise.
+    """
+    if items.__class__ is dict:
+        return cast("dict[Any, Any]", items)
+    if getattr(type(items), "items", None) in _ITEMS:
+        return dict(items.items())
+    return dict(itertools.islice(items.items(), MAX_FIELDS))
+
+
 def with_task_uuid(values: Any) -> Any:
     """Replace a host's own task reference by its UUID and keep the reference in the metadata."""
     if not isinstance(values, Mapping) or values.get("task_id") is None:
@@ -149,11 +167,11 @@ def with_task_uuid(values: Any) -> Any:
     task_id = task_uuid(reference)
     if reference is task_id:
         return values
-    replaced = {**values, "task_id": task_id}
+    replaced = {**as_dict(values), "task_id": task_id}
     if uuid_text_differs(reference, task_id):
         metadata = values.get("metadata")
         if metadata is None or isinstance(metadata, Mapping):
-            replaced["metadata"] = {"task_ref": str(reference), **(metadata or {})}
+            replaced["metadata"] = {"task_ref": str(reference), **as_dict(metadata or {})}
     return replaced
 
 
@@ -197,14 +215,20 @@ def _known_error(value: str) -> str:
 def _fits_a_line(value: object) -> object:
     # Before pydantic walks it: a graph of containers that hold each other has more paths than
     # any process has time for.
-    containers: list[tuple[Any, int]] = [(value, 1)] if isinstance(value, Mapping) else []
+    if not isinstance(value, Mapping):
+        return value
+    value = as_dict(value)
+    containers: list[tuple[Any, int]] = [(value, 1)]
     left = MAX_METADATA_CHARACTERS
     while containers:
         items, depth = containers.pop()
         if depth > MAX_METADATA_DEPTH:
             raise ValueError(f"contains itself or is nested over {MAX_METADATA_DEPTH} levels deep")
         left -= 2 * len(items)
-        if not isinstance(items, list):
+        is_dict = isinstance(items, dict)
+        if type(items).items not in _ITEMS if is_dict else type(items).__iter__ != list.__iter__:
+            raise ValueError(f"holds a {type(items).__name__}, which need have no end")
+        if is_dict:
             items = [*items, *items.values()]
         for item in items:
             if isinstance(item, str):
@@ -254,4 +278,10 @@ def _sums_to_one(value: dict[str, float]) -> dict[str, float]:
     return value
 
 
-Candidates = Annotated[dict[Name, Fraction], AfterValidator(_sums_to_one)]
+def _with_an_end(value: object) -> object:
+    return as_dict(value) if isinstance(value, Mapping) else value
+
+
+Candidates = Annotated[
+    dict[Name, Fraction], BeforeValidator(_with_an_end), AfterValidator(_sums_to_one)
+]

@@ -49,6 +49,7 @@ from orb_learning._types import (
     Text,
     Time,
     TimestampSource,
+    as_dict,
     new_id,
     subject_hash,
     task_uuid,
@@ -298,12 +299,12 @@ def _hashed(values: Any, subject: str, spelled: Callable[[Any], object]) -> Any:
     """Replace a tombstone's id by its hash, and drop a reference that says the same."""
     if not isinstance(values, Mapping) or values.get(f"{subject}_id") is None:
         return values
-    rest = {name: value for name, value in values.items() if name != f"{subject}_id"}
+    rest = {name: value for name, value in as_dict(values).items() if name != f"{subject}_id"}
     rest[f"{subject}_hash"] = subject_hash(str(spelled(values[f"{subject}_id"])))
     metadata = rest.get("metadata")
     if isinstance(metadata, Mapping):
         rest["metadata"] = {
-            name: value for name, value in metadata.items() if name != f"{subject}_ref"
+            name: value for name, value in as_dict(metadata).items() if name != f"{subject}_ref"
         } or None
     return rest
 

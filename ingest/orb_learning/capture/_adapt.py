@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from orb_learning._spellings import comes_first, spellings
 from orb_learning._success import SPEAKING, SUCCESS, UNFINISHED, UnfinishedError, Vocabulary
-from orb_learning._types import MAX_METADATA_CHARACTERS, with_task_uuid
+from orb_learning._types import MAX_FIELDS, MAX_METADATA_CHARACTERS, as_dict, with_task_uuid
 from orb_learning.capture._misfits import Reading, read_outcome
 from orb_learning.events import Event, Outcome, RoutingDecision
+
+T = TypeVar("T")
 
 MAX_DEPTH = 32
 """How deep nested metadata is kept; a container that lies deeper is left out."""
@@ -45,7 +47,7 @@ def to_values(
         for key, given in as_mapping(source).items():
             if given is None or (key == "event_type" and given == cls.type_name):
                 continue
-            value = given.value if isinstance(given, Enum) else given
+            value = _plain(given)
             field = names.get(key)
             if field is None:
                 rest.setdefault(key, value)
@@ -70,6 +72,11 @@ def to_values(
         _say_unknown(values)
         _name_candidates(values)
     return dict(with_task_uuid(values))
+
+
+def _plain(given: object) -> object:
+    value = given.value if isinstance(given, Enum) else given
+    return as_dict(value) if isinstance(value, Mapping) else value
 
 
 def _say_unknown(decision: dict[str, Any]) -> None:
@@ -122,15 +129,15 @@ def _judge(
 def as_mapping(source: object) -> Mapping[str, Any]:
     """Return an object's public fields: a mapping's items, a model's or any object's attributes."""
     if isinstance(source, Mapping):
-        return source
+        return as_dict(source)
     if isinstance(source, BaseModel):
-        return dict(source)
+        return dict(itertools.islice(source, MAX_FIELDS))
     if isinstance(source, type):
         raise TypeError(f"expected an object with fields, not the class {source.__name__}")
     if dataclasses.is_dataclass(source):
         return {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
     if hasattr(type(source), "_asdict"):
-        return dict(cast("Any", source)._asdict())
+        return as_dict(cast("Any", source)._asdict())
     if names := _public_attributes(source):
         return {name: getattr(source, name) for name in names}
     if hasattr(source, "__dict__"):
@@ -146,11 +153,14 @@ def _public_attributes(source: object) -> list[str]:
         for name in _listed(cls.__dict__.get("__slots__", ()))
         if hasattr(source, name)
     ]
-    return [name for name in [*slots, *getattr(source, "__dict__", ())] if name[:1] != "_"]
+    held = itertools.islice(getattr(source, "__dict__", ()), MAX_FIELDS)
+    return [name for name in [*slots, *held] if name[:1] != "_"]
 
 
 def _listed(slots: object) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(cast("Iterable[str]", slots))
+    if isinstance(slots, str):
+        return (slots,)
+    return tuple(itertools.islice(cast("Iterable[str]", slots), MAX_FIELDS))
 
 
 def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,17 +233,26 @@ class _Nearest:
             if isinstance(value, Enum):
                 return self._container(value.value, depth + 1)
             if isinstance(value, Mapping):
-                items = itertools.islice(value.items(), self._left)
-                return {self._text(key): self.json(item, depth + 1) for key, item in items}
+                return {
+                    self._text(key): self.json(item, depth + 1)
+                    for key, item in self._within(value.items())
+                }
             if _has_named_fields(value):
                 return self._container(dict(as_mapping(value)), depth + 1)
             if isinstance(value, list | tuple | set | frozenset):
-                return [self.json(item, depth + 1) for item in itertools.islice(value, self._left)]
+                return [self.json(item, depth + 1) for item in self._within(value)]
         elif isinstance(value, Mapping | list | tuple | set | frozenset) or _has_named_fields(
             value
         ):
             return "..."  # its own text may take forever: a shared item is spelled at every use
         return self._scalar(value)
+
+    def _within(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items until there is no room left, as there is not for all of what has no end."""
+        for item in items:
+            yield item
+            if self._left <= 0:
+                return
 
     def _scalar(self, value: object) -> Any:
         if value is None or isinstance(value, bool):

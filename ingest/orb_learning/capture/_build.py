@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from orb_learning._success import StatusError
-from orb_learning._types import task_uuid, uuid_text_differs, with_task_uuid
+from orb_learning._types import as_dict, task_uuid, uuid_text_differs, with_task_uuid
 from orb_learning.capture._adapt import USUAL, clean_text, cleaned, json_value, to_values
 from orb_learning.capture._host_values import bounded, misfits
 from orb_learning.capture._masking import Masker
@@ -188,7 +188,9 @@ def _sources(cls: type[Event], given: object, fields: dict[str, Any]) -> list[ob
     if given is None:
         return sources
     if isinstance(given, Mapping) and cls is RoutingDecision:
-        top = {key: item for key, item in given.items() if key not in ("routing", "task_data")}
+        top = {
+            key: item for key, item in as_dict(given).items() if key not in ("routing", "task_data")
+        }
         nested = (given.get("routing"), given.get("task_data"))
         return [*sources, top, *(source for source in nested if source is not None)]
     if cls is Feedback and isinstance(given, str | UUID):

@@ -20,7 +20,7 @@ from orb_learning._success import (
     UnknownWordError,
     Vocabulary,
 )
-from orb_learning._types import new_id, task_uuid
+from orb_learning._types import as_dict, new_id, task_uuid
 from orb_learning.capture._adapt import (
     USUAL,
     as_mapping,
@@ -296,7 +296,7 @@ def bounded(metadata: Mapping[Any, Any]) -> Any:
         key: value
         if type(value) is str and len(value) <= MAX_VALUE_CHARACTERS
         else json_value(value, MAX_VALUE_CHARACTERS)
-        for key, value in metadata.items()
+        for key, value in as_dict(metadata).items()
     }
     return json_value(kept, MAX_TOLD_CHARACTERS)
 
@@ -304,8 +304,8 @@ def bounded(metadata: Mapping[Any, Any]) -> Any:
 def _readable(value: object) -> object:
     """Return a value that can be asked what it is, as a proxy of what is gone cannot."""
     try:
-        if type(value) is not dict and isinstance(value, Mapping):
-            return dict(value)
+        if isinstance(value, Mapping):
+            return as_dict(value)
     except Exception:
         return f"<unreadable {type(value).__name__}>"
     return value

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from orb_learning._spellings import spellings
-from orb_learning._types import new_id, task_uuid, utc_now
+from orb_learning._types import as_dict, new_id, task_uuid, utc_now
 from orb_learning.capture._task_context import current_scope
 from orb_learning.events import Event
 
@@ -47,7 +47,8 @@ def late_line(
         cls = type(given)  # type: ignore[assignment]  # whatever else it is has no name of a kind
     if isinstance(given, str | UUID):
         given = {"task_id": given}
-    said = {**(given if isinstance(given, dict) else vars(given) if given else {}), **fields}
+    held = given if isinstance(given, dict) else vars(given) if given is not None else {}
+    said = {**as_dict(held), **fields}
     values: dict[str, Any] = {}
     left_out = []
     names = spellings(cls)

@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, cast
 
 from orb_learning._coercion import is_bool
 from orb_learning._success import Vocabulary
-from orb_learning._types import ErrorType
+from orb_learning._types import MAX_FIELDS, ErrorType, as_dict
 
 QUALITY_SCALES: Final = (1, 100)
 NO_DURATION: Final = "is no duration"
@@ -111,7 +112,11 @@ def text_of(value: object) -> str:
     """
     try:
         if isinstance(value, Mapping | list | tuple | set | frozenset):
-            items = [*value, *value.values()] if isinstance(value, Mapping) else [*value]
+            if isinstance(value, Mapping):
+                value = as_dict(value)
+                items = [*value, *value.values()]
+            else:
+                items = [*islice(value, MAX_FIELDS)]
             if len(items) > MAX_ITEMS or not all(type(item) in _PLAIN for item in items):
                 return f"a {type(value).__name__} of {len(items):,}"
         return str(value)
