@@ -41,8 +41,9 @@ MAX_INT = 2**31 - 1
 MAX_REAL = 1e9
 MAX_METADATA_DEPTH = 64
 MAX_METADATA_CHARACTERS = 256 * 1024
-MAX_FIELDS = 10_000
 """No line is longer (`spool.MAX_LINE_BYTES`), so more metadata fits none."""
+MAX_FIELDS = 10_000
+"""Items that are read of a mapping of a host's own class, which need have no end."""
 MAX_METADATA_INT_BITS = 1023
 """What a DOUBLE can hold, and so what every JSON reader takes."""
 LAST_MOMENT = LATEST - timedelta(microseconds=1)
