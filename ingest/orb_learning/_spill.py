@@ -15,8 +15,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from orb_learning._locks import FileLock
 from orb_learning.errors import HomeError
-from orb_learning.home import FileLock, Home
+from orb_learning.home import Home
 
 _LOCK = "lock"
 _NAME = re.compile(r"\d+-[0-9a-f]{8}")

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from orb_learning import Telemetry
+from orb_learning._locks import FileLock
 from orb_learning.errors import BusyError, HomeError, SpoolWriteError, TransientError
-from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, FileLock, Home
+from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import current
 
 

@@ -11,7 +11,17 @@ PACKAGE = Path(orb_learning.__file__).parent
 
 # From the bottom up: a wing imports from itself and from wings that stand before it.
 WINGS = (
-    *("errors", "_coercion", "_types", "home", "logs", "_event_fields", "events", "records"),
+    *(
+        "errors",
+        "_coercion",
+        "_types",
+        "_locks",
+        "home",
+        "logs",
+        "_event_fields",
+        "events",
+        "records",
+    ),
     *("_spellings", "_success", "_files", "_spill", "_database", "_faults", "_interrupt"),
     *("spool", "capture", "hosts", "_telemetry", "_face"),
     *("warehouse", "staging", "publication", "embeddings", "refresh", "upkeep", "dbt_plugin"),

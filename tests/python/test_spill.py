@@ -15,9 +15,10 @@ import pytest
 import orb_learning
 from orb_learning import _database
 from orb_learning._database import connect, copy_database, in_memory
+from orb_learning._locks import FileLock
 from orb_learning._spill import SpillFolder, delete_left_spills
 from orb_learning.errors import HomeError
-from orb_learning.home import FileLock, Home
+from orb_learning.home import Home
 from orb_learning.staging import load
 from orb_learning.upkeep import request_erasure, take_in
 from orb_learning.warehouse import drop_warehouse

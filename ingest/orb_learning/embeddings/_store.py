@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 from orb_learning._database import connect, in_memory, literal
 from orb_learning._event_fields import CONTENT_FIELDS
 from orb_learning._files import replacing
+from orb_learning._locks import FileLock
 from orb_learning._spill import own_spill
 from orb_learning.embeddings._vectors import DECIMALS, DIMENSIONS
 from orb_learning.errors import BusyError, HomeError
-from orb_learning.home import FileLock, Home, make_root
+from orb_learning.home import Home, make_root
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orb_learning._files import replacing
+from orb_learning._locks import FileLock
 from orb_learning.errors import BusyError
-from orb_learning.home import FileLock, Home
+from orb_learning.home import Home
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import pytest
 
 from orb_learning import Telemetry, _faults
 from orb_learning._database import connect
+from orb_learning._locks import FileLock
 from orb_learning.errors import HomeError, RefreshError
-from orb_learning.home import FileLock, Home
+from orb_learning.home import Home
 from orb_learning.publication import current
 from orb_learning.refresh import RefreshReport
 from orb_learning.upkeep import _aside, refresh_into

@@ -10,9 +10,10 @@ import duckdb
 import pytest
 
 from orb_learning import Telemetry
+from orb_learning._locks import FileLock
 from orb_learning.errors import HomeError
 from orb_learning.events import PoolCreated
-from orb_learning.home import FileLock, Home
+from orb_learning.home import Home
 from orb_learning.refresh import ScheduleState
 from orb_learning.refresh._state import write_state
 from orb_learning.staging import downgrade, open_staging_file
