@@ -436,6 +436,15 @@ def test_a_short_id_takes_only_its_own_lines_out_of_quarantine(home, spool, stag
     assert users == ["bob", *(f"u{n}" for n in range(5))]
 
 
+@pytest.mark.parametrize(("user", "left"), [("anna", 0), ("ann", 1)])
+def test_a_bare_word_is_an_id_from_four_characters_on(home, spool, staging, user, left):
+    spool.write("a.jsonl", f"no JSON at all, {user} said so".encode())
+    staging.load()
+    request_erasure(home, users=[user])
+    staging.load()
+    assert staging.query("select count(*) from ledger.quarantine") == [(left,)]
+
+
 def test_no_byte_of_what_was_in_quarantine_stays_in_the_staging_file(home, staging):
     with Telemetry(home.root) as telemetry:
         for number in range(40):
