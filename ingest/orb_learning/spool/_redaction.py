@@ -78,6 +78,9 @@ def _overwrite(fd: int, offset: int, length: int) -> None:
     if os.pread(fd, 1, end - 1) == b"\n":
         end -= 1
     end = min(end, os.fstat(fd).st_size)
-    os.pwrite(fd, ERASED[: max(end - offset, 0)], offset)
-    for start in range(offset + len(ERASED), end, _BLOCK):
-        os.pwrite(fd, b" " * min(_BLOCK, end - start), start)
+    # From the end: until the last write the line says whom it is about, and a kill in between
+    # leaves nothing behind that says it is done.
+    for start in reversed(range(offset, end, _BLOCK)):
+        length = min(_BLOCK, end - start)
+        blank = ERASED if start == offset else b""
+        os.pwrite(fd, blank[:length].ljust(length), start)

@@ -618,6 +618,28 @@ def test_what_only_a_reason_says_goes_too(home, spool, staging):
     assert "maria" not in everything_in(home)
 
 
+@pytest.mark.parametrize("writes", range(3))
+def test_a_line_is_not_said_to_be_blank_before_all_of_it_is(tmp_path, monkeypatch, writes):
+    file = tmp_path / "a.jsonl"
+    line = SECRET.encode() * 100_000
+    file.write_bytes(line + b"\nnext\n")
+    left = iter(range(writes))
+    write = os.pwrite
+
+    def die(fd: int, data: bytes, offset: int) -> int:
+        if next(left, None) is None:
+            raise InterruptedError
+        return write(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", die)
+    with pytest.raises(InterruptedError):
+        blank_segment(file, len(line) + 1, [(0, len(line) + 1)], lambda _: False)
+    assert not file.read_bytes().startswith(ERASED)
+    monkeypatch.undo()
+    assert blank_segment(file, len(line) + 1, [(0, len(line) + 1)], lambda _: False)
+    assert file.read_bytes() == ERASED.ljust(len(line)) + b"\nnext\n"
+
+
 def test_a_line_longer_than_any_event_is_blanked_in_pieces(home, spool, staging):
     long = b'{"task_id":"%s","comment":"' % str(GONE).encode() + b"word " * 700_000 + b'"}'
     path = spool.write("a.jsonl", long, *events(KEPT, "other words"))
