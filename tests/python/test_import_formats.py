@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,13 @@ def test_quotes_may_be_escaped_by_a_backslash(said):
 
 def test_excel_may_be_told_its_delimiter(said):
     assert refs(said("sep=;\r\n" + table(rows(2), delimiter=";"))) == ["t0", "t1"]
+
+
+def test_many_columns_take_no_longer_than_they_are_many(refused):
+    begun = time.process_time()
+    assert "no row has timestamp" in refused(",".join(f"c{n}" for n in range(100_000)) + "\n1,2\n")
+    assert "names column_1 twice" in refused("column_1,column_1" + "," * 1_000_000 + "\n1,2\n")
+    assert time.process_time() - begun < 30
 
 
 def test_a_cell_may_be_of_any_size_and_harms_no_row_beside_it(said):

@@ -39,11 +39,17 @@ _EQUALS = (
 )
 # The escape before a name is no part of it: `\npassword`, `%26token`.
 _BEFORE = r"(?:\\+[abefnrtv]|\\+x[0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})?"
-_TYPE = r"(?::\s*&?[A-Za-z_][\w.]*(?:\[[\w., ]*\])?(?:\s*\|\s*None)?\s*)"
+# A type before the value, as in `token: str = ` or `api_key: Config.Key = `. Without spaces around
+# the sign of equality only a known one: what stands there may be a value that ends in `=`.
+_TYPE = (
+    r"(?::[ \t]*&?(?:[a-z_]+\.)?(?:str|bytes|[Ss]tring|SecretStr|SecretBytes|Text|Any|Final)"
+    r"(?:\[[\w., |]*\])?(?:[ \t]*\|[ \t]*None)?[ \t]*="
+    r"|:[ \t]*&?[A-Za-z_][\w.]*(?:\[[\w., |]*\])?(?:[ \t]*\|[ \t]*None)?[ \t]+=[ \t])"
+)
 
 _ASSIGNED = (
     rf"{_BEFORE}{_NAME.format(n='')}(?P<quoted>{_QUOTE})?[\])*]*{_SPACE}*"
-    rf"(?:{_TYPE}=|{_EQUALS}){_SPACE}*"
+    rf"(?:{_TYPE}|{_EQUALS}){_SPACE}*"
 )
 _FLAG = (
     rf"(?:(?:^|[\s\"'=(\[,])--?|\b(?:ENV|setx|setenv|(?i:config|secret|env) set) )"

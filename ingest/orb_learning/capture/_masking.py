@@ -199,11 +199,12 @@ class Masker:
         return kept[:-_MARGIN] if len(kept) > _MARGIN else kept
 
     def _without_secrets(self, text: str) -> str:
-        if may_hide_a_secret(text):
+        line = json.dumps(text, ensure_ascii=False)  # the hints are for texts within a line
+        if may_hide_a_secret(line):
             if self._masks is None:
                 self._masks = masks()
             for may_match, mask in self._masks:
-                if may_match(text):
+                if may_match(line):
                     text = mask(text)
         return text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -122,7 +123,7 @@ def _header(source: Source, cells: list[str]) -> list[str]:
             f"{source.name}: its header has one column, {names[0]!r:.200}; is it a table, "
             "delimited by , ; | or tabs?"
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ImportFileError(f"{source.name}: its header names {', '.join(twice)} twice")
     return names

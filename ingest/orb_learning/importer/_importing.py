@@ -29,7 +29,7 @@ from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import Event, ExecutionRecorded, InvalidEvent, describe
 from orb_learning.importer._exported import without_derived
 from orb_learning.importer._formats import read_rows
-from orb_learning.importer._mapping import FieldMap
+from orb_learning.importer._mapping import USER, FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source, opened
 from orb_learning.importer._survey import Scales, Settings, look_through, moment_of
@@ -223,13 +223,23 @@ def _to_event(
     row: Row | BadRow, settings: Settings, seen: _Seen
 ) -> ExecutionRecorded | InvalidEvent:
     if isinstance(row, BadRow):
-        return _refusal(row.payload, row.reason)
+        shown = row.payload
+        return _refusal(
+            _with_user(shown, settings) if isinstance(shown, dict) else shown, row.reason
+        )
     try:
         return _accept(settings.field_map.apply(row), settings, seen)
     except ValidationError as error:
-        return _refusal(row, _with_remedy(describe(error)))
+        reason = _with_remedy(describe(error))
     except (InvalidEventError, TypeError, ValueError) as error:
-        return _refusal(row, str(error))
+        reason = str(error)
+    return _refusal(_with_user(row, settings), reason)
+
+
+def _with_user(row: Row, settings: Settings) -> Row:
+    """Return a refused row with its mapped user and task, by which it can be erased."""
+    named = {name: settings.field_map.one(name, row) for name in (USER, "task_id")}
+    return {**row, **{name: value for name, value in named.items() if value is not None}}
 
 
 def _with_remedy(reason: str) -> str:
@@ -238,6 +248,9 @@ def _with_remedy(reason: str) -> str:
 
 def _accept(row: Row, settings: Settings, seen: _Seen) -> ExecutionRecorded:
     row = without_derived(row)
+    if (user := settings.field_map.one(USER, row)) is not None:
+        said = row.get("metadata")
+        row["metadata"] = {**(said if isinstance(said, dict) else {}), USER: user}
     if settings.attempts_from == 0 and (attempt := number_of(row.get("attempt"))) is not None:
         row["attempt"] = attempt + 1
     row.update({name: moment_of(row[name], settings.assume_utc) for name in TIMES if name in row})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +128,12 @@ class FieldMap:
             if (found := source.of(row)) is not None:
                 mapped[name] = found
         return mapped
+
+    def one(self, name: str, row: Row) -> Any:
+        """Return what a field is mapped to in a row; None where it is not, or nowhere."""
+        with suppress(InvalidEventError):
+            return self._sources[name].of(row) if name in self._sources else None
+        return None
 
     def reads(self, column: str) -> bool:
         """Tell whether a field is taken from a column, or from something in it."""

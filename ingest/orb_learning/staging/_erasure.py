@@ -28,7 +28,7 @@ from orb_learning.staging._owners import (
 from orb_learning.staging._subjects import (
     Named,
     has_imported_id,
-    keyed_tasks,
+    named_as_such,
     named_by_event,
     named_by_refused,
 )
@@ -233,11 +233,11 @@ def _tasks_of_users(
         return frozenset()
     found = tasks_in(connection, "batch", batch.kinds, users)
     for refusal in batch.refusals:
-        found |= _tasks_in_refused(refusal.claimed_type, refusal.stored, users)
+        found |= tasks_in_refused(refusal.claimed_type, refusal.stored, users)
     if new := users & asked:
         found |= tasks_in(connection, "raw", EVENT_TYPES, new)
         for line in refused_lines(connection):
-            found |= _tasks_in_refused(line.claimed_type, line.line, new)
+            found |= tasks_in_refused(line.claimed_type, line.line, new)
     return found - erased
 
 
@@ -252,10 +252,16 @@ def tasks_in(
     return frozenset(("task", value) for value in hashes)
 
 
-def _tasks_in_refused(kind: str | None, line: bytes, users: Erased) -> Erased:
-    if kind == Feedback.type_name or not has_one_of(named_by_refused(line), users):
+def tasks_in_refused(kind: str | None, line: bytes, users: Erased) -> Erased:
+    """Return the tasks that a line in quarantine says are users'."""
+    if kind == Feedback.type_name:
         return frozenset()
-    return frozenset(("task", subject_hash(task)) for task in keyed_tasks(line))
+    named = list(named_as_such(line))
+    if not has_one_of(named, users):
+        return frozenset()
+    return frozenset(
+        (subject, subject_hash(identity)) for subject, identity in named if subject == "task"
+    )
 
 
 def refused_lines(connection: duckdb.DuckDBPyConnection) -> Iterator[Refused]:

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, Feedback
-from orb_learning.staging._erasure import is_refused_about, refused_lines, tasks_in
+from orb_learning.staging._erasure import (
+    is_refused_about,
+    refused_lines,
+    tasks_in,
+    tasks_in_refused,
+)
 from orb_learning.staging._owners import Erased, hashes_of, is_about, other_users, spelled_users
 
 if TYPE_CHECKING:
@@ -40,6 +45,8 @@ def find(connection: duckdb.DuckDBPyConnection, erased: Erased) -> Found:
     """Count what staging holds of subjects that are to be erased."""
     users = frozenset(one for one in erased if one[0] == "user")
     erased |= tasks_in(connection, "raw", EVENT_TYPES, users)
+    for line in refused_lines(connection):
+        erased |= tasks_in_refused(line.claimed_type, line.line, users)
     tasks: set[str] = set()
     shared: set[str] = set()
     events = feedback = 0

@@ -77,32 +77,26 @@ def named_by_refused(line: bytes, *, is_imported: bool = False) -> Iterator[Name
         yield from _named_in_json(found, is_imported)
 
 
-def keyed_tasks(line: bytes) -> Iterator[str]:
-    """Yield the tasks that a refused line names as such, by the text of their UUIDs.
+def named_as_such(line: bytes) -> Iterator[Named]:
+    """Yield the tasks and users that a refused line names by the keys for them.
 
-    What merely looks like an id in it may be another's.
+    What merely looks like an id in it may be another's. Of a text that is no JSON, such as half a
+    line, nobody knows whether a feedback names them; so it names none.
     """
-    text = line.decode("utf-8", "replace")
-    found = _parsed(text)
-    if found is None:
-        keyed = (match[2] for match in _KEYED.finditer(text) if match[1] != "user_id")
-        yield from (task for value in keyed for _, task in _task(value))
-    else:
-        yield from _keyed_in_json(found)
-
-
-def _keyed_in_json(value: Any) -> Iterator[str]:
-    waiting: list[tuple[str, Any]] = [("", value)]
+    found = _parsed(line.decode("utf-8", "replace"))
+    waiting: list[tuple[str, Any]] = [("", found)]
     while waiting:
         key, item = waiting.pop()
         if isinstance(item, _Object):
+            if item.last("event_type") == Feedback.type_name:
+                continue
             waiting += item
         elif isinstance(item, list):
             waiting += ((key, part) for part in item)
+        elif key == "user_id":
+            yield from _user(item)
         elif key in _TASK_KEYS:
-            yield from (task for _, task in _task(item))
-        elif key == "payload" and isinstance(item, str):
-            yield from keyed_tasks(item.encode("utf-8", "replace"))
+            yield from _task(item)
 
 
 def _named_by_fields(event: _Object, kind: str) -> Iterator[Named]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from orb_learning.staging import (
     verify,
     without_tombstone,
 )
+from orb_learning.upkeep._abandoned import delete_abandoned
 from orb_learning.upkeep._intake import take_in
 from orb_learning.upkeep._tombstones import tell_again
 from orb_learning.warehouse import drop_warehouse
@@ -35,9 +34,6 @@ from orb_learning.warehouse import drop_warehouse
 if TYPE_CHECKING:
     import duckdb
 
-_CLOSED = re.compile(r"\.staging-\d{8}T\d{12}-[0-9a-f]{8}")
-_ABANDONED_SECONDS = 24 * 3600.0
-"""A copy that has lain unfinished for so long is nobody's any more, in whatever directory."""
 
 logger = logging.getLogger("orb_learning.staging")
 
@@ -158,7 +154,7 @@ def _copied(home: Home, folder: Path) -> Iterator[tuple[Path, Path]]:
     closed = folder / f".{target.stem}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _delete_abandoned(folder, is_ours=folder == home.backups)
+        delete_abandoned(folder, is_ours=folder == home.backups)
         closed.mkdir(mode=0o700)
     except OSError as error:
         raise HomeError(f"cannot make {closed}: {error.strerror}; name another") from error
@@ -169,15 +165,6 @@ def _copied(home: Home, folder: Path) -> Iterator[tuple[Path, Path]]:
         yield making, target
     finally:
         shutil.rmtree(closed, ignore_errors=True)
-
-
-def _delete_abandoned(folder: Path, *, is_ours: bool) -> None:
-    """Delete copies that were killed; in a directory of others only those that are old."""
-    for left in folder.glob(".staging-*"):
-        if _CLOSED.fullmatch(left.name) and left.is_dir() and not left.is_symlink():
-            with suppress(FileNotFoundError):  # another home's backup is as busy here
-                if is_ours or time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _finish(making: Path, target: Path) -> None:

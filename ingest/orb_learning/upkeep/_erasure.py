@@ -32,6 +32,7 @@ from orb_learning.staging import (
     rewrite,
     was_held,
 )
+from orb_learning.upkeep._abandoned import delete_abandoned
 from orb_learning.warehouse import drop_warehouse
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
     empty_own_spill(home.learning_db)  # of who reads with other tools
     for log in damaged_logs(home):
         log.unlink(missing_ok=True)
+    delete_abandoned(home.backups, is_ours=True)
     crash_point("erase.dropped")
     # Here, and not in the file that takes this one's place: nothing deleted is left in that. But
     # only quarantine knows the places in a segment that is left.

@@ -294,6 +294,35 @@ def test_a_secret_is_masked_when_it_is_all_there_is(telemetry, only):
     assert only().metadata == {"[api-key]": "[access-token]"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: {}==",
+        "password:{}=",
+        "api_key: {}==\nnext: line",
+        "DB_PASSWORD: {}=x",
+        "curl -H 'X-Api-Key: {}=='",
+        "data:\n  password: {}=\n  username: YWRtaW4=",
+        "password: {}\n=======\n>>>>>>> main",
+        "password: {}\n===== 1 failed in 0.2s =====",
+        "name: NPM_TOKEN\nvalue: {}",
+        "token\t:\t{}",
+        "NPM_TOKEN\n= {}",
+        "TOKEN\r\n=\r\n{}",
+        "def login(password: str = '{}')",
+        "token: Config.Key = '{}'",
+        "api_key: str | None='{}'",
+    ],
+)
+@pytest.mark.parametrize("secret", ["aHVudGVyWmVicmE3Nw", "hunterZebra77"])
+def test_what_follows_a_value_does_not_hide_it(telemetry, only, text, secret):
+    event = telemetry.capture_routing_outcome_sync(
+        task_id="t", success=False, error_message=text.format(secret)
+    )
+    assert secret not in event.error_message
+    assert secret not in only().error_message
+
+
 def test_every_secret_of_a_text_is_masked_and_the_rest_of_it_stays():
     text = f"ü sk-{_A},sk-{_A} \"a@b.cc\"\n😀 https://u:p@h/x a@b.cc password='x y' Bearer {_A} \\"
     assert Masker().text(text) == (

@@ -23,6 +23,7 @@ from orb_learning.events import (
     TaskErased,
     UserErased,
 )
+from orb_learning.importer import FieldMap, import_files
 from orb_learning.staging import Found
 from orb_learning.upkeep import backup, preview_erasure, request_erasure, restore, take_in
 
@@ -185,6 +186,89 @@ def test_a_refused_event_says_whose_a_task_is(home, spool, staging, is_late):
     assert "theirs" in found
     assert len(staging.query("from raw.routing_outcome")) == 2
     assert staging.query("from ledger.quarantine") == []
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        f'{{"task_id": "{OTHER}", "task_description": "please call alice back", "metada',
+        f'alice: "task_id": "{OTHER}"',
+        f'{{"task_id": "{OTHER}", "user_id": "alice", "event_ty',
+        json.dumps({"event_type": "feedback", "task_id": str(OTHER), "user_id": "alice", "x": 1}),
+    ],
+)
+def test_what_is_torn_takes_nobody_elses_task(home, spool, staging, torn):
+    spool.write("a.jsonl", decision(OTHER, "bob"), outcome(OTHER, "theirs"), torn.encode())
+    found = preview_erasure(home, users=["alice"])
+    assert found == Found(quarantined=1)
+    request_erasure(home, users=["alice"])
+    staging.load()
+    assert kinds(staging) == ["routing_decision", "routing_outcome"]
+    assert staging.query("from ledger.quarantine") == []
+
+
+def test_a_refused_text_takes_nobody_elses_task(home, staging):
+    with Telemetry(home.root) as telemetry:
+        telemetry.capture_routing_decision_sync(
+            task_id="B", task_type="x", repo="y", model_tier="l", metadata={"user_id": "bob"}
+        )
+        telemetry.capture_routing_outcome_sync("ask alice about it", task_id="B", success="green")
+    request_erasure(home, users=["alice"])
+    staging.load()
+    assert kinds(staging) == ["routing_decision"]
+
+
+@pytest.mark.parametrize("user", ["alice", "alice@example.com"])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_refused_row_is_its_mapped_users(home, staging, tmp_path, user, form):
+    good = "2026-11-01T12:00:00Z"
+    rows = [("t-1", good, "bob", "yes", "-"), ("t-2", "no time", user, "yes", PRIVATE)]
+    rows += [("t-2", good, "", "yes", PRIVATE)]
+    names = ("id", "timestamp", "who", "success", "description")
+    same = {"task_type": "x", "repo": "y", "model_tier": "m"}
+    found = [{**same, **dict(zip(names, row, strict=True))} for row in rows]
+    if form == "json":
+        text = "\n".join(map(json.dumps, found))
+    else:
+        lines = [",".join(row.values()) for row in found]
+        lines[1] += ",and more"
+        text = "\n".join([",".join(found[0]), *lines])
+    file = tmp_path / "runs"
+    file.write_text(text)
+    with Telemetry(home.root) as telemetry:
+        report = import_files(telemetry, [file], field_map=FieldMap(["user_id=who"]))
+    assert (report.recorded, report.rejected) == (2, 1)
+    assert preview_erasure(home, users=[user]) == Found(tasks=1, events=1, quarantined=1)
+    request_erasure(home, users=[user])
+    staging.load()
+    assert PRIVATE not in everything_in(home)
+    assert len(staging.query("from raw.execution_recorded")) == 1
+
+
+def test_a_mapped_user_wins_over_the_one_in_the_metadata(home, tmp_path, events_in):
+    row = {"timestamp": "2026-11-01T12:00:00Z", "task_type": "x", "repo": "y", "model_tier": "m"}
+    file = tmp_path / "runs"
+    file.write_text(json.dumps({**row, "metadata": {"user_id": "bob"}, "who": "alice", "ok": True}))
+    with Telemetry(home.root) as telemetry:
+        import_files(telemetry, [file], field_map=FieldMap(["user_id=who"]))
+        for said in (
+            {"user_id": "alice", "metadata": {"user_id": "bob"}},
+            {"metadata": {"user_id": "bob"}, "user_id": "alice"},
+        ):
+            telemetry.capture_routing_decision_sync(task_id="t", **row | said)
+    users = [event.metadata["user_id"] for event in events_in(home.spool)]
+    assert users == ["alice"] * 3
+
+
+def test_a_killed_backup_keeps_no_text(home, spool, staging):
+    spool.write("a.jsonl", decision(), outcome())
+    staging.load()
+    left = home.backups / ".staging-20260301T120000000000-00000000"
+    left.mkdir(parents=True)
+    (left / "staging.duckdb.wal").write_text(PRIVATE)
+    request_erasure(home, users=["alice"])
+    staging.load()
+    assert not left.exists()
 
 
 def test_what_is_found_is_counted_before(home, spool, staging):
