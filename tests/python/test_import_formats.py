@@ -28,7 +28,7 @@ from pyarrow import feather, ipc, parquet
 from orb_learning import Telemetry
 from orb_learning.errors import ImportFileError
 from orb_learning.events import ExecutionRecorded, InvalidEvent
-from orb_learning.importer import ImportReport, _json_rows, import_files
+from orb_learning.importer import FieldMap, ImportReport, _json_rows, import_files
 from test_importer import ROW, ROWS, write_json
 
 TEXT = "Jos\u00e9 \u2019s \u201cfix\u201d \u2013 50 \u20ac; a, b"
@@ -142,6 +142,35 @@ def test_of_several_lists_one_is_named(refused, said):
 
 def test_a_list_that_is_not_there_is_named(refused):
     assert refused(json.dumps({"runs": rows(1)}), rows="run").endswith("there is no list run in it")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("path", [".", "by.id"])
+def test_an_object_of_objects_is_rows_with_their_keys(said, indent, path):
+    found = {f"k{number}": row for number, row in enumerate(rows(3))}
+    found["k1"]["key"] = "its own"
+    document = found if path == "." else {"by": {"id": found}, "total": 3, "errors": [{"a": 1}]}
+    events = said(
+        json.dumps(document, indent=indent), rows=path, field_map=FieldMap(["task_group=key"])
+    )
+    assert refs(events) == ["t0", "t1", "t2"]
+    assert [event.task_group for event in events] == ["k0", "its own", "k2"]
+
+
+def test_objects_of_objects_in_lines_are_rows_too(said):
+    lines = [json.dumps({row["task_id"]: row}) for row in rows(3)]
+    assert refs(said("\n".join(lines), rows=".")) == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize("found", [{}, {"a": {"b": 1}, "c": 2}, 7, "text"])
+def test_an_object_of_anything_else_is_no_rows(refused, found):
+    assert refused(json.dumps({"runs": found}), rows="runs").endswith("there is no list runs in it")
+
+
+def test_an_object_with_several_lists_may_be_the_row_itself(said):
+    row = {**rows(1)[0], "calls": [{"a": 1}], "steps": [{"b": 2}]}
+    (event,) = said(json.dumps(row, indent=2), rows=".")
+    assert event.metadata["steps"] == [{"b": 2}]
 
 
 def test_lists_in_lines_are_rows_too(said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,76 @@ def test_a_path_of_many_parts_takes_no_time():
     FieldMap(["pool_type=" + "a" * 50_000 + "*"])
     FieldMap(["pool_type=" + "1" * 50_000])
     assert time.process_time() - begun < 5
+
+
+# The seconds between two times
+
+
+@pytest.mark.parametrize(
+    ("end", "start", "seconds"),
+    [
+        ("2026-03-01T10:01:30Z", "2026-03-01T10:00:00Z", 90),
+        ("2026-03-01T11:00:00+01:00", "2026-03-01 09:59:59.500Z", 0.5),
+        ("2026-03-01T10:01:30", "2026-03-01T10:00:00", 90),
+        (1_772_000_010, 1_772_000_000, 10),
+        (1_772_000_010_250, 1_772_000_010, 0.25),
+        ("1772000010", 1_772_000_000, 10),
+        (datetime(2026, 3, 1, 10, tzinfo=UTC), "2026-03-01T09:00:00Z", 3600),
+        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:01Z", -1),
+        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00", None),
+        ("2026-03-01T10:00:00Z", "soon", None),
+        (None, "2026-03-01T10:00:00Z", None),
+        (True, False, None),
+        ([1], {}, None),
+    ],
+)
+def test_a_duration_is_what_lies_between_two_times(end, start, seconds):
+    row = {"run": {"end": end}, "start": start}
+    found = mapped(row, "duration_seconds=run.end - start").get("duration_seconds")
+    assert found == seconds
+
+
+def test_a_minus_without_spaces_or_in_a_key_is_no_difference_of_times():
+    times = {"end": "2026-03-01T10:00:05Z", "start": "2026-03-01T10:00:00Z"}
+    assert "pool_type" not in mapped(times, "pool_type=end-start")
+    assert mapped({**times, "end - start": 7}, "pool_type=end - start")["pool_type"] == 7
+    assert mapped({"ms": 9}, "pool_type=ms - 2")["pool_type"] == 7
+
+
+@pytest.mark.parametrize(("source", "path"), [("end - no", "no"), ("no - end", "no")])
+def test_a_difference_of_which_no_row_has_an_end_refuses_the_file(imported, source, path):
+    row = {**ROW, "end": "2026-03-01T10:00:05Z"}
+    with pytest.raises(ImportFileError, match=f"no row has {path}, which duration_seconds is"):
+        imported(row, maps=(f"duration_seconds={source}",))
+
+
+# Nothing, and the first of several
+
+
+def test_null_leaves_a_field_unknown_however_the_row_spells_it(imported):
+    row = {**ROW, "id": "an id", "quality": 50}
+    first, second = imported(row, row, maps=("task_id=null", "quality_score=null"))
+    assert first.task_id != second.task_id
+    assert first.quality_score is None
+    assert first.metadata is None
+
+
+def test_of_several_maps_of_a_field_a_row_takes_the_first_that_it_has(imported):
+    maps = ("pool_type=new.pool", "pool_type={old}/{kind}", "pool_type='other'")
+    rows = (
+        {**ROW, "task_id": "a", "new": {"pool": "n"}, "old": "o", "kind": "k"},
+        {**ROW, "task_id": "b", "new": {"pool": ""}, "old": "o", "kind": "k"},
+        {**ROW, "task_id": "c", "new": None, "old": "o"},
+    )
+    assert [event.pool_type for event in imported(*rows, maps=maps)] == ["n", "o/k", "other"]
+
+
+def test_several_maps_of_a_field_of_which_no_row_has_any_refuse_the_file(imported):
+    maps = ("actual_cost=usd", "actual_cost=cents/100")
+    with pytest.raises(ImportFileError, match="no row has usd, which actual_cost is mapped to"):
+        imported(ROW, maps=maps)
+    (event,) = imported({**ROW, "cents": 50}, maps=maps)
+    assert event.actual_cost == 0.5
 
 
 # What no row has

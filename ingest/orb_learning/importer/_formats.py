@@ -36,7 +36,7 @@ def read_rows(source: Source, rows: str | None = None) -> Iterator[Row | BadRow]
 
     Args:
         source: the file.
-        rows: the path to the list of rows within a JSON object; None to find it.
+        rows: the path to the rows within a JSON object; None to find them.
 
     Raises:
         ImportFileError: it is in no format that holds rows, or damaged.

@@ -32,7 +32,8 @@ from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import USER, FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source, opened
-from orb_learning.importer._survey import Scales, Settings, look_through, moment_of
+from orb_learning.importer._survey import Scales, Settings, look_through
+from orb_learning.importer._times import moment_of
 from orb_learning.spool import MAX_LINE_BYTES
 
 TIMES = ("timestamp", "occurred_at", "captured_at")
@@ -151,7 +152,8 @@ def import_files(
             `import` Arrow, too; packed with gzip, bzip2, xz or, with the extra, zstd. Field names
             are those of `ExecutionRecord`; what no field takes goes into the metadata.
         field_map: takes fields from elsewhere in the row.
-        rows: the path to the list of rows within a JSON object; None to find it.
+        rows: the path to the rows within a JSON object, a list or an object of objects; `.` is the
+            object itself; None to find a list.
         assume_utc: read times without an offset as UTC instead of refusing them.
         attempts_from: the number of a task's first attempt in these files, 0 or 1.
         dry_run: write nothing, and tell what would be recorded.

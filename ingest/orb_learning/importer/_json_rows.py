@@ -11,7 +11,7 @@ from orb_learning._spellings import spellings
 from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError
 from orb_learning.events import ExecutionRecorded
-from orb_learning.importer._paths import look_up
+from orb_learning.importer._paths import WHOLE, look_up
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source
 
@@ -29,7 +29,8 @@ def read_json(source: Source, encoding: str, rows: str | None) -> Iterator[Row |
     Args:
         source: the file.
         encoding: of its text.
-        rows: the path to the list of rows within an object; None to find it.
+        rows: the path to the rows within an object, a list or an object of objects; `.` is the
+            object itself, which is a row if it is no object of objects; None to find a list.
 
     Raises:
         ImportFileError: it is no JSON with rows, or which of its lists holds them cannot be told.
@@ -43,13 +44,25 @@ def read_json(source: Source, encoding: str, rows: str | None) -> Iterator[Row |
         if rows is None or isinstance(value, BadRow):
             yield _row(value)
             continue
-        listed = look_up(value, rows)
-        if isinstance(listed, list):
+        listed = _rows_at(value, rows)
+        if listed is not None:
             yield from map(_row, listed)
+        elif rows == WHOLE:
+            yield _row(value)
         elif is_alone:
             raise ImportFileError(f"{source.name}: there is no list {rows} in it")
         else:
             yield BadRow(value, f"there is no list {rows} in it")
+
+
+def _rows_at(value: Any, path: str) -> list[Any] | None:
+    """Return the rows at a path: the items of a list, or of an object, each with its key."""
+    found = value if path == WHOLE else look_up(value, path)
+    if isinstance(found, list):
+        return found
+    if isinstance(found, dict) and found and all(isinstance(row, dict) for row in found.values()):
+        return [{"key": key, **row} for key, row in found.items()]
+    return None
 
 
 def _row(value: Any) -> Row | BadRow:

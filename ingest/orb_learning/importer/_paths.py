@@ -9,6 +9,9 @@ from typing import Any
 ABSENT: Any = object()
 """What a path leads to that leads nowhere; null is something."""
 
+WHOLE = "."
+"""The path to the rows of a file that names the whole of it."""
+
 _END = re.compile(r"[.\[]")
 _ITEM = re.compile(r"(?:\[(-?\d{1,9})\]|(-?\d{1,9}))(?=$|[.\[])")
 

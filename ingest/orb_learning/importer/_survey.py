@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 
-from orb_learning._coercion import spells_epoch
 from orb_learning._spellings import spellings
 from orb_learning._success import SPEAKING
 from orb_learning.capture import Reading, number_of
@@ -17,6 +16,7 @@ from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source
+from orb_learning.importer._times import moment_of
 
 _MAX_COLUMNS = 1000
 _SHOWN_COLUMNS = 20
@@ -127,19 +127,3 @@ def _with_remedy(shown: str, missing: list[str], columns: list[str]) -> str:
         f"or what it is, --map \"{missing[-1]}='…'\"; the rows have "
         f"{', '.join(columns[:_SHOWN_COLUMNS]) or 'nothing'}{more}"
     )
-
-
-def moment_of(given: object, assume_utc: bool) -> object:
-    """Return the time that a row spells; what is none stays what it is."""
-    # What is no time is left for the event class to refuse; it also knows numbers since 1970. The
-    # short offset of `2026-06-15 12:00:00+00`, as databases write it, it does not know.
-    if isinstance(given, str) and spells_epoch(given):
-        return given
-    if isinstance(given, date | str) and not isinstance(given, datetime):
-        try:
-            given = datetime.fromisoformat(str(given))
-        except ValueError:
-            return given
-    if assume_utc and isinstance(given, datetime) and given.tzinfo is None:
-        return given.replace(tzinfo=UTC)
-    return given
