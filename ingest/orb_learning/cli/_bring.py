@@ -25,6 +25,22 @@ LONGEST_SHOWN = 200
 _NOT_SHOWN = {"event_id", "event_type", "schema_version", "captured_at"}
 
 
+def _list_presets(name: str | None) -> str | None:
+    """Describe the presets and end, if that is what is asked for."""
+    if name == "list":
+        from orb_learning.importer import PRESETS
+
+        for preset in PRESETS.values():
+            out.print(f"{preset.name}: {preset.files}")
+            if preset.say:
+                out.print(f"  to be said with --map: {', '.join(preset.say)}")
+            for source in preset.written_from:
+                out.print(f"  written from {source}")
+            out.print(f"  a real export was read: {preset.tried or 'no'}")
+        raise typer.Exit
+    return name
+
+
 @app.command(name="import")
 def import_(
     context: typer.Context,
@@ -33,6 +49,16 @@ def import_(
         typer.Argument(help="JSON, CSV or Parquet, packed or not; - is standard input."),
     ],
     *,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            help="Read files of another tool by its preset; `--from list` shows them.",
+            callback=_list_presets,
+            is_eager=True,
+        ),
+    ] = None,
     map_: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,17 +69,26 @@ def import_(
     ] = None,
     rows: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Where in a JSON object the list of rows is."),
+        typer.Option(metavar="KEY", help="Where in a JSON object the rows are; . is all of it."),
     ] = None,
     assume_utc: Annotated[
-        bool, typer.Option("--assume-utc", help="Read times without an offset as UTC.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--assume-utc/--no-assume-utc",
+            help="Read times without an offset as UTC.",
+            show_default="no, or what the preset says",
+        ),
+    ] = None,
     attempts_from: Annotated[
         int, typer.Option(min=0, max=1, help="The number of a task's first attempt in the files.")
     ] = 1,
     quality_scale: Annotated[
-        int, typer.Option(help="The best quality score: 100, or 1 where they are from 0 to 1.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            help="The best quality score: 100, or 1 where they are from 0 to 1.",
+            show_default="100, or what the preset says",
+        ),
+    ] = None,
     status_word: StatusWords = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; show what would be recorded.")
@@ -69,13 +104,19 @@ def import_(
     """
     from orb_learning._telemetry import Telemetry
     from orb_learning.capture import QUALITY_SCALES
-    from orb_learning.importer import FieldMap, import_files
+    from orb_learning.importer import FieldMap, import_files, preset_named
 
     home: Home = context.obj
+    preset = None if from_ is None else preset_named(from_)
     if not dry_run:
         home.create()
-    field_map = FieldMap(map_ or [])
-    words = taught(status_word)
+    field_map = FieldMap(map_ or [], preset)
+    # What is said here comes last and so wins.
+    words = {**(preset.words if preset else {}), **taught(status_word)}
+    if assume_utc is None:
+        assume_utc = bool(preset and preset.assume_utc)
+    if quality_scale is None:
+        quality_scale = preset.quality_scale if preset else 100
     if quality_scale not in QUALITY_SCALES:
         raise typer.BadParameter("expected 1 or 100", param_hint="--quality-scale")
     with (

@@ -7,5 +7,14 @@ anything else. An event's id is derived from its row, so importing a file twice 
 from orb_learning.importer._exported import DERIVED_COLUMNS
 from orb_learning.importer._importing import ImportReport, import_files
 from orb_learning.importer._mapping import FieldMap
+from orb_learning.importer._presets import PRESETS, Preset, preset_named
 
-__all__ = ["DERIVED_COLUMNS", "FieldMap", "ImportReport", "import_files"]
+__all__ = [
+    "DERIVED_COLUMNS",
+    "PRESETS",
+    "FieldMap",
+    "ImportReport",
+    "Preset",
+    "import_files",
+    "preset_named",
+]

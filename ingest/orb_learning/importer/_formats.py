@@ -31,12 +31,15 @@ _OTHERS = {
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
 
 
-def read_rows(source: Source, rows: str | None = None) -> Iterator[Row | BadRow]:
+def read_rows(
+    source: Source, rows: str | None = None, *, may_lack: bool = False
+) -> Iterator[Row | BadRow]:
     """Yield the rows of a file.
 
     Args:
         source: the file.
         rows: the path to the rows within a JSON object; None to find them.
+        may_lack: whether an object without rows at the path is a row itself.
 
     Raises:
         ImportFileError: it is in no format that holds rows, or damaged.
@@ -48,12 +51,14 @@ def read_rows(source: Source, rows: str | None = None) -> Iterator[Row | BadRow]
             if head.startswith(magic):
                 yield from read(source)
                 return
-        yield from _read_text(source, head, rows)
+        yield from _read_text(source, head, rows, may_lack)
     except (OSError, EOFError, csv.Error, UnicodeError) as error:
         raise ImportFileError(f"cannot read {source.name}: {error}") from error
 
 
-def _read_text(source: Source, head: bytes, rows: str | None) -> Iterator[Row | BadRow]:
+def _read_text(
+    source: Source, head: bytes, rows: str | None, may_lack: bool
+) -> Iterator[Row | BadRow]:
     for magic, what in _OTHERS.items():
         if head.startswith(magic):
             raise ImportFileError(f"{source.name} is {what}")
@@ -67,7 +72,7 @@ def _read_text(source: Source, head: bytes, rows: str | None) -> Iterator[Row | 
     if first == "<":
         raise ImportFileError(f"{source.name} is XML or HTML: give JSON, CSV or Parquet")
     if first in ("{", "[") or (first and _is_named_json(source.name)):
-        yield from read_json(source, encoding, rows)
+        yield from read_json(source, encoding, rows, may_lack=may_lack)
     elif first:
         yield from read_csv(source, encoding)
 

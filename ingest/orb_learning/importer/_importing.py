@@ -28,7 +28,6 @@ from orb_learning.capture import (
 from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import Event, ExecutionRecorded, InvalidEvent, describe
 from orb_learning.importer._exported import without_derived
-from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import USER, FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source, opened
@@ -165,14 +164,12 @@ def import_files(
             was said; nothing is recorded then.
         SpoolWriteError: the spool cannot be written; what was recorded before stays.
     """
-    settings = Settings(field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading)
+    settings = Settings(field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading, rows)
     with opened(paths) as sources:
         scales = Scales(telemetry.reading.quality_scale, attempts_from)
-        unused = [
-            name for source in sources for name in look_through(source, rows, settings, scales)
-        ]
+        unused = [name for source in sources for name in look_through(source, settings, scales)]
         scales.refuse_shares()
-        files = [(source, read_rows(source, rows)) for source in sources]
+        files = [(source, settings.rows_of(source)) for source in sources]
         seen = _Seen()
         misfits = telemetry.stats().misfits
         for count, event in enumerate(_events(files, settings, seen), start=1):

@@ -23,7 +23,9 @@ _SPACE = " \t\r\n\ufeff"
 _decoder = json.JSONDecoder()
 
 
-def read_json(source: Source, encoding: str, rows: str | None) -> Iterator[Row | BadRow]:
+def read_json(
+    source: Source, encoding: str, rows: str | None, *, may_lack: bool = False
+) -> Iterator[Row | BadRow]:
     """Yield the rows of a JSON file.
 
     Args:
@@ -31,6 +33,7 @@ def read_json(source: Source, encoding: str, rows: str | None) -> Iterator[Row |
         encoding: of its text.
         rows: the path to the rows within an object, a list or an object of objects; `.` is the
             object itself, which is a row if it is no object of objects; None to find a list.
+        may_lack: whether an object without rows at the path is a row itself.
 
     Raises:
         ImportFileError: it is no JSON with rows, or which of its lists holds them cannot be told.
@@ -47,7 +50,7 @@ def read_json(source: Source, encoding: str, rows: str | None) -> Iterator[Row |
         listed = _rows_at(value, rows)
         if listed is not None:
             yield from map(_row, listed)
-        elif rows == WHOLE:
+        elif may_lack or rows == WHOLE:
             yield _row(value)
         elif is_alone:
             raise ImportFileError(f"{source.name}: there is no list {rows} in it")

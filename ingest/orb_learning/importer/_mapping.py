@@ -10,6 +10,7 @@ from orb_learning._spellings import spellings
 from orb_learning.errors import ImportFileError, InvalidEventError
 from orb_learning.events import ExecutionRecorded
 from orb_learning.importer._expressions import NOTHING, Expression, parsed, paths_of
+from orb_learning.importer._presets import Preset
 from orb_learning.importer._row import Row
 
 USER = "user_id"
@@ -22,7 +23,7 @@ _FIELDS = {*ExecutionRecorded.model_fields, USER}
 class FieldMap:
     """Takes fields of a row from elsewhere in it."""
 
-    def __init__(self, expressions: Sequence[str] = ()) -> None:
+    def __init__(self, expressions: Sequence[str] = (), preset: Preset | None = None) -> None:
         """Parse `FIELD=SOURCE` expressions.
 
         Args:
@@ -33,11 +34,16 @@ class FieldMap:
                 `model_tier={metadata.agent}|{metadata.model}`; text in quotes,
                 `pool_type='bench'`; a number; `true`, `false` or `null`. Of several for one field,
                 a row takes the first that it has.
+            preset: takes the fields that the expressions do not name, as far as rows have them.
 
         Raises:
             ImportFileError: an expression has another form or names an unknown field.
         """
+        self.preset = preset
         self._own = _by_field(expressions)
+        given = _by_field(preset.maps) if preset else {}
+        self._presets = {name: given[name] for name in given if name not in self._own}
+        self._left_out = preset.left_out if preset else ()
 
     def apply(self, row: Row) -> Row:
         """Return the row with the mapped fields set; one whose path it lacks is not mapped.
@@ -45,13 +51,18 @@ class FieldMap:
         Raises:
             InvalidEventError: the row lacks a part of a template.
         """
-        if not self._own:
+        if not (self._own or self.preset):
             return row
-        mapped = dict(row)
+        mapped = {key: value for key, value in row.items() if key not in self._left_out}
         for name, sources in self._own.items():
             found, refusal = _first(sources, row)
             if found is None and refusal:
                 raise refusal
+            _set(mapped, name, found)
+        for name, sources in self._presets.items():
+            found, _ = _first(sources, row)
+            if self.preset and found in self.preset.says_nothing.get(name, ()):
+                found = NOTHING
             _set(mapped, name, found)
         return mapped
 
@@ -64,14 +75,24 @@ class FieldMap:
         """Tell whether a field is taken from a column, or from something in it."""
         paths = (
             path.text
-            for sources in self._own.values()
+            for fields in (self._own, self._presets)
+            for sources in fields.values()
             for source in sources
             for path in paths_of(source)
         )
-        return any(re.match(rf"{re.escape(column)}(?:$|[.\[\s*/+-])", path) for path in paths)
+        return column in self._left_out or any(
+            re.match(rf"{re.escape(column)}(?:$|[.\[\s*/+-])", path) for path in paths
+        )
+
+    def looked_for(self, name: str) -> list[str]:
+        """Return the paths where the preset looks for a field."""
+        sources = self._presets.get(name, ())
+        return [path.text for source in sources for path in paths_of(source)]
 
     def refuse_unfound(self, shown: str, columns: Sequence[str]) -> None:
         """Refuse a file in none of whose rows a path was found.
+
+        A preset's paths may be missing: other versions of the tool lack them.
 
         Args:
             shown: what the user calls the file.

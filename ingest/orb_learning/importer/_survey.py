@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,14 @@ class Settings:
     assume_utc: bool
     attempts_from: int
     reading: Reading
+    rows: str | None = None
+
+    def rows_of(self, source: Source) -> Iterator[Row | BadRow]:
+        """Yield the rows of a file; where a preset looks for them they need not be."""
+        preset = self.field_map.preset
+        if self.rows is None and preset:
+            return read_rows(source, preset.rows, may_lack=True)
+        return read_rows(source, self.rows)
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class Scales:
             )
 
 
-def look_through(source: Source, rows: str | None, settings: Settings, scales: Scales) -> list[str]:
+def look_through(source: Source, settings: Settings, scales: Scales) -> list[str]:
     """Read a file once for what all of its rows tell together, and refuse it for that.
 
     Returns:
@@ -88,7 +97,7 @@ def look_through(source: Source, rows: str | None, settings: Settings, scales: S
     filled: set[str] = set()
     is_empty = True
     is_naive: bool | None = None
-    for number, row in enumerate(read_rows(source, rows), start=1):
+    for number, row in enumerate(settings.rows_of(source), start=1):
         if isinstance(row, BadRow):
             continue
         is_empty = False
@@ -112,18 +121,23 @@ def look_through(source: Source, rows: str | None, settings: Settings, scales: S
     settings.field_map.refuse_unfound(source.name, list(columns))
     missing = [name for name, keys in NEEDED.items() if not filled & keys]
     if missing:
-        raise ImportFileError(_with_remedy(source.name, missing, list(columns)))
+        raise ImportFileError(_with_remedy(source.name, missing, list(columns), settings.field_map))
     return [name for name in columns if name not in _KNOWN and not settings.field_map.reads(name)]
 
 
-def _with_remedy(shown: str, missing: list[str], columns: list[str]) -> str:
+def _with_remedy(shown: str, missing: list[str], columns: list[str], field_map: FieldMap) -> str:
     maps = []
     for name in missing:
         likely = next((one for one in columns if one.lower() in _LIKELY[name].split()), None)
         maps.append(f"--map {name}={likely}" if likely else f"--map {name}=PATH")
     more = ", …" if len(columns) > _SHOWN_COLUMNS else ""
+    lacks = f"no row has {', '.join(missing)}"
+    if field_map.preset:
+        looked = {name: " or ".join(field_map.looked_for(name)) for name in missing}
+        shown_paths = ", ".join(name + f" (not at {at})" * bool(at) for name, at in looked.items())
+        lacks = f"preset {field_map.preset.name} finds in no row {shown_paths}"
     return (
-        f"{shown}: no row has {', '.join(missing)}; say where to take it from, {' '.join(maps)}, "
+        f"{shown}: {lacks}; say where to take it from, {' '.join(maps)}, "
         f"or what it is, --map \"{missing[-1]}='…'\"; the rows have "
         f"{', '.join(columns[:_SHOWN_COLUMNS]) or 'nothing'}{more}"
     )
