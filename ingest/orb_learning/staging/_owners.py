@@ -67,9 +67,7 @@ def is_about(kind: str) -> str:
 
 def other_users(kind: str) -> str:
     """Return the SQL that tells of a row whether it names a user who is not one of `$users`."""
-    others = (
-        f"({user} != '' and {user} not in (select unnest($users)))" for user in _users(kind)
-    )
+    others = (f"({user} != '' and {user} not in (select unnest($users)))" for user in _users(kind))
     return " or ".join(others)
 
 
