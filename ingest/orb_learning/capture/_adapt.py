@@ -33,9 +33,8 @@ def to_values(
 ) -> dict[str, Any]:
     """Return the field values that the sources give an event class, the earlier source first.
 
-    What no field takes goes into the metadata under its own key, and wins over that key of the
-    same source's metadata. Within one source a field's own name wins over its other spellings, and
-    these over each other in the order of the table.
+    What no field takes goes into the metadata under its own key. Within one source a field's own
+    name wins over its other spellings, and these over each other in the order of the table.
 
     Raises:
         StatusError: an outcome says that the work is not over, or a word that nobody knows.
@@ -45,7 +44,6 @@ def to_values(
     rest: dict[str, Any] = {}
     for source in sources:
         filled: dict[str, str] = {}
-        said: Mapping[str, Any] = {}
         for key, given in as_mapping(source).items():
             if given is None or (key == "event_type" and given == cls.type_name):
                 continue
@@ -54,7 +52,7 @@ def to_values(
             if field is None:
                 rest.setdefault(key, value)
             elif field == "metadata" and (isinstance(value, Mapping) or issubclass(cls, Outcome)):
-                said = value if isinstance(value, Mapping) else {key: value}
+                rest = {**(value if isinstance(value, Mapping) else {key: value}), **rest}
             elif field not in values:
                 values[field] = value
                 filled[field] = key
@@ -65,7 +63,6 @@ def to_values(
                     filled[field] = key
                 else:
                     rest.setdefault(key, value)
-        rest = {**said, **rest}
     if issubclass(cls, Outcome):
         _judge(values, rest, _flags(sources), reading.words)
         read_outcome(values, rest, reading)
