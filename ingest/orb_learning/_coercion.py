@@ -112,10 +112,16 @@ def _no_bool(value: object) -> object:
 
 
 # pydantic 2.13 looks faster for ASCII, which is in NFC as it is. Hosts ask for older releases.
-_ASCII: dict[str, Any] = {"pattern": r"^[[:ascii:]]*$"}
-_VISIBLE_ASCII: dict[str, Any] = {"pattern": r"^[[:ascii:]]*[[:ascii:]&&\S][[:ascii:]]*$"}
-if "ascii_only" in core_schema.StringSchema.__annotations__:
-    _ASCII = _VISIBLE_ASCII = {"ascii_only": True}
+_KNOWS_ASCII: dict[str, Any] = {"ascii_only": True}
+_BY_PATTERN: tuple[dict[str, Any], dict[str, Any]] = (
+    {"pattern": r"^[[:ascii:]]*$"},
+    {"pattern": r"^[[:ascii:]]*[[:ascii:]&&\S][[:ascii:]]*$"},
+)
+_ASCII, _VISIBLE_ASCII = (
+    (_KNOWS_ASCII, _KNOWS_ASCII)
+    if "ascii_only" in core_schema.StringSchema.__annotations__
+    else _BY_PATTERN
+)
 
 
 class InNfc:

@@ -63,6 +63,7 @@ class Machine(RuleBasedStateMachine):
         self.bad: list[bytes] = []
         self.half: tuple[int, Event, int] | None = None
         self.was_published = ""
+        self.may_miss = False
 
     # -- what hosts do --------------------------------------------------------------------
 
@@ -221,6 +222,8 @@ class Machine(RuleBasedStateMachine):
     )
     def crash(self, point: str, dies_at: int, days: int) -> None:
         """Die at a crash point, in a load or a run, or before any of a run's statements."""
+        # What is blanked and not yet noted is passed over by the next load.
+        self.may_miss |= bool(self.erased) and point == "load.blanked"
         if not point:
             number = 1 + dies_at % self.statements
             self.in_a_child("", lambda: self.driver.run(days, dies_at=number))
@@ -264,8 +267,11 @@ class Machine(RuleBasedStateMachine):
                 LEDGER
             ).fetchall()
         assert unbalanced == 0
-        assert segments == (self.lines, len(self.bad)), "lines and bad lines by segments"
-        assert loads == (self.lines, newest), "lines by loads, and loads without a gap"
+        told = (self.lines, len(self.bad))
+        assert segments == told or (self.may_miss and max(segments) <= self.lines), (
+            "lines and bad lines by segments"
+        )
+        assert loads == (segments[0], newest), "lines by loads, and loads without a gap"
         erased = [str(task).encode() for task in self.erased]
         kept = [line for line in self.bad if not any(task in line for task in erased)]
         assert quarantine == len(kept), "bad lines, but those that name an erased task"

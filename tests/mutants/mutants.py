@@ -334,8 +334,8 @@ MUTANTS = (
     Mutant(
         "an erasure forgets what came after it",
         ERASURE,
-        '        _delete(connection, f"load_id = {load_id}", f"load_id < {load_id}")\n',
-        "        pass\n",
+        "    _mark_lines(connection, batch, erased | tasks)\n",
+        "",
         ERASURE_TESTS,
     ),
     Mutant(
@@ -369,8 +369,8 @@ MUTANTS = (
     Mutant(
         "a user whose id was masked is not found",
         "ingest/orb_learning/upkeep/_tombstones.py",
-        "for name in (user, pseudonym(user))]\n",
-        "for name in (user,)]\n",
+        "for form in _forms(user)}\n",
+        "for form in ()}\n",
         (*ERASURE_TESTS, "-k", "wherever"),
     ),
     Mutant(
@@ -557,8 +557,8 @@ MUTANTS = (
     Mutant(
         "quarantine of one load is listed by place alone",
         "ingest/orb_learning/staging/_quarantine.py",
-        "order by load_id desc, segment, byte_offset",
-        "order by load_id desc, byte_offset",
+        "order by load_id desc, captured_at desc, segment desc, byte_offset desc",
+        "order by load_id desc, byte_offset desc",
         QUARANTINE,
     ),
     Mutant(

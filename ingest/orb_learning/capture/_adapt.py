@@ -158,9 +158,8 @@ def _public_attributes(source: object) -> list[str]:
 
 
 def _listed(slots: object) -> tuple[str, ...]:
-    if isinstance(slots, str):
-        return (slots,)
-    return tuple(itertools.islice(cast("Iterable[str]", slots), MAX_FIELDS))
+    names = (slots,) if isinstance(slots, str) else cast("Iterable[str]", slots)
+    return tuple(itertools.islice(names, MAX_FIELDS))
 
 
 def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:

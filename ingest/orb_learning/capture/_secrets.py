@@ -194,9 +194,8 @@ def _without_assigned(heads: Pattern[str], text: str) -> str:
     pieces = []
     done = 0
     for begin, end in sorted([*assigned_secrets(heads, text), *table_secrets(text)]):
-        if begin >= done:
-            pieces += [text[done:begin], "[secret]"]
-            done = end
+        pieces += [text[done:begin], "[secret]"] if begin >= done else []
+        done = max(done, end)
     return "".join([*pieces, text[done:]]) if pieces else text
 
 

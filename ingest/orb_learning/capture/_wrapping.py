@@ -182,8 +182,7 @@ def _watch_await(result: Any, call: Call) -> None:
     kind = type(result)
 
     def __await__(self: Any) -> Generator[Any, Any, Any]:  # noqa: N807 - it is that one
-        if type(self) is derived:
-            _CLASS.__set__(self, kind)
+        _CLASS.__set__(self, kind if type(self) is derived else type(self))
         return _steps(kind, self, call)
 
     told = {"__await__": __await__, "__slots__": (), "__doc__": kind.__doc__}

@@ -114,8 +114,6 @@ def _commit_replay(
     moved = [row for row in rows if (row.segment, row.byte_offset) not in refused]
     with transaction(connection):
         erase_rows(connection, batch)
-        if connection.execute("from temp.erased_lines limit 1").fetchone():
-            connection.execute("update ledger.erasures set is_applied = false")
         for kind in batch.kinds:
             insert_new(connection, batch, kind)
         for row in moved:

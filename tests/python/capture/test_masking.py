@@ -294,6 +294,12 @@ def test_a_secret_is_masked_when_it_is_all_there_is(telemetry, only):
     assert only().metadata == {"[api-key]": "[access-token]"}
 
 
+def test_an_event_can_be_seen_as_it_would_be_written(telemetry, home):
+    event = RoutingOutcome(task_id=UUID(int=1), success=False, error_message="password=hunter22")
+    assert telemetry.as_written(event).error_message == "password=[secret]"
+    assert not home.spool.exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -57,6 +57,8 @@ def test_other_weights_are_another_identity(tmp_path):
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all", "a/b/c"])
 def test_a_directory_that_is_not_there_is_said_so(name):
+    with pytest.raises(EmbeddingError, match="there is no such user"):
+        locate_model("~nosuchuser/model")
     with pytest.raises(EmbeddingError, match="there is no directory"):
         locate_model(name)
 

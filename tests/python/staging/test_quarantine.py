@@ -187,6 +187,11 @@ def test_what_a_hook_refused_is_built_from_what_it_was_given(home, staging, monk
     ]
 
 
+def test_a_home_that_is_not_there_has_no_quarantine_and_is_not_made(home):
+    assert list_quarantine(home) == []
+    assert not home.root.exists()
+
+
 def test_what_the_host_said_of_the_time_stays_when_it_is_replayed(home, staging):
     with Telemetry(home.root) as telemetry:
         telemetry.capture_routing_outcome_sync(

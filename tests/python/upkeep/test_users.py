@@ -399,6 +399,26 @@ def test_a_late_line_is_gone_when_the_load_is_killed(home, spool, staging, child
     assert kinds(staging) == ["routing_outcome"] * 2
 
 
+def test_a_late_line_that_cannot_be_blanked_is_tried_again(home, spool, staging, monkeypatch):
+    spool.write("a.jsonl", UserErased.of("alice"))
+    staging.load()
+    spool.write("b.jsonl", decision())
+    opened = os.open
+
+    def refuse(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if str(path).endswith("b.jsonl") and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    staging.load()
+    assert kinds(staging) == []
+    assert PRIVATE in everything_in(home)
+    monkeypatch.undo()
+    staging.load()
+    assert PRIVATE not in everything_in(home)
+
+
 def test_an_erasure_of_a_restored_backup_finds_tasks_too(home, spool, staging):
     spool.write("a.jsonl", decision(), outcome())
     staging.load()
