@@ -42,7 +42,7 @@ LOADING_COMMANDS = ("run", "build")
 DAMAGE = ("Corrupt database file", "does not match stored checksum", "load metadata pointer")
 """What DuckDB says of a file whose blocks are damaged."""
 
-OUR_MODEL = "model.orb_learning.executions"
+OUR_MODELS = "model.orb_learning."
 
 DONE = {"success", "pass", "warn", "no-op"}
 
@@ -163,7 +163,8 @@ def _refuse_another_project() -> None:
     """Refuse a project without our models: loading would end in nothing, beside foreign files."""
     adapter = FACTORY.adapters.get("duckdb")
     manifest = adapter and adapter.get_macro_resolver()
-    if manifest is not None and OUR_MODEL not in manifest.nodes:  # `dbt debug` reads no models
+    # `dbt debug` reads no models.
+    if manifest is not None and not any(name.startswith(OUR_MODELS) for name in manifest.nodes):
         raise DbtRuntimeError(
             "this dbt project has none of orb-learning's models: take the plugin "
             "orb_learning.dbt_plugin out of its profile, or run dbt in orb-learning's project"
