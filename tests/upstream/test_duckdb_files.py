@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+IS_2 = int(duckdb.__version__.partition(".")[0]) >= 2
+
 
 def make(path: Path, value: int = 1) -> Path:
     with duckdb.connect(str(path)) as connection:
@@ -196,11 +198,11 @@ def test_a_spill_leaves_its_folder_as_it_was_once_the_database_is_closed(tmp_pat
 
 
 def test_two_databases_spill_into_files_of_the_same_names(tmp_path):
-    """Why each database gets a folder of its own."""
+    """Why each database gets a folder of its own; DuckDB 2.0 numbers the files."""
     names = []
     for folder in (tmp_path / "one", tmp_path / "other"):
         config = {"temp_directory": str(folder), "memory_limit": "60MB", "threads": "1"}
         with duckdb.connect(config=config) as connection:
             connection.execute("create table t as select md5(range::varchar) from range(2000000)")
             names.append({path.name for path in folder.iterdir()})
-    assert names[0] & names[1]
+    assert bool(names[0] & names[1]) is not IS_2
