@@ -27,6 +27,7 @@ CRASH_TESTS = ("tests/python/staging/test_load_crashes.py",)
 PUBLICATION_TESTS = ("tests/python/publication/test_publish.py",)
 DBT_TESTS = ("tests/python/models/test_dbt_is_the_job.py",)
 ERASURE_TESTS = ("tests/python/upkeep/test_erasure.py",)
+USERS = ("tests/python/upkeep/test_users.py",)
 LATE = ("tests/machine/test_late_events.py",)
 EQUALITY = ("tests/python/models/test_incremental_equals_full_refresh.py",)
 ATTEMPTS = ("tests/machine/test_attempts.py",)
@@ -721,5 +722,97 @@ MUTANTS = (
         "rest = {**(value if isinstance(value, Mapping) else {key: value}), **rest}",
         "rest = {**rest, **(value if isinstance(value, Mapping) else {key: value})}",
         ("tests/python/capture/test_adapt.py", "-k", "said_first"),
+    ),
+    # -- erased users, spills, locks and imports ---------------------------------------------
+    Mutant(
+        "a user's feedback takes another's task along",
+        "ingest/orb_learning/staging/_owners.py",
+        "if not users or kind == Feedback.type_name:",
+        "if not users:",
+        USERS,
+    ),
+    Mutant(
+        "the outcomes of a user's tasks are not left out",
+        ERASURE,
+        "_mark_lines(connection, batch, erased | tasks)",
+        "_mark_lines(connection, batch, erased)",
+        USERS,
+    ),
+    Mutant(
+        "late lines of somebody erased stay in the spool",
+        "ingest/orb_learning/staging/_commit.py",
+        "        blank_lines(connection, home, batch, erased, refused)\n",
+        "",
+        USERS,
+    ),
+    Mutant(
+        "an erasure that finds nothing drops the warehouse",
+        ERASURE,
+        "where not is_applied and load_id > 0 limit 1",
+        "where not is_applied limit 1 offset 0",
+        USERS,
+    ),
+    Mutant(
+        "an e-mail address in capitals is another user",
+        "ingest/orb_learning/_types.py",
+        "compatible.casefold()",
+        "compatible",
+        USERS,
+    ),
+    Mutant(
+        "a torn feedback takes another's task along",
+        NAMING,
+        'if item.last("event_type") == Feedback.type_name:',
+        "if False:",
+        USERS,
+    ),
+    Mutant(
+        "a blanked line that is shorter than what it says is bad",
+        BATCH,
+        '(line != b"" and ERASED.startswith(line))',
+        "False",
+        ("tests/python/upkeep/test_discard.py", "tests/python/upkeep/test_blanked_lines.py"),
+    ),
+    Mutant(
+        "a line is marked as erased before all of it is blank",
+        "ingest/orb_learning/spool/_redaction.py",
+        "for start in reversed(range(offset, end, _BLOCK)):",
+        "for start in range(offset, end, _BLOCK):",
+        (*ERASURE_TESTS, "-k", "said_to_be_blank"),
+    ),
+    Mutant(
+        "what is discarded stays in the spool",
+        "ingest/orb_learning/upkeep/_discard.py",
+        "if not blank_segment(home.spool / name, 0, places, lambda _: False):",
+        "if False:",
+        ("tests/python/upkeep/test_discard.py",),
+    ),
+    Mutant(
+        "others may read what DuckDB spills",
+        "ingest/orb_learning/_spill.py",
+        "self.path.mkdir(mode=0o700)",
+        "self.path.mkdir(mode=0o755)",
+        ("tests/python/test_spill.py",),
+    ),
+    Mutant(
+        "whoever gives the lock back has it again before who waits",
+        "ingest/orb_learning/_locks.py",
+        "if not self._holds and (has_turn or not self._turn):",
+        "if not self._holds:",
+        ("tests/python/test_home.py",),
+    ),
+    Mutant(
+        "a file without a field that every run needs goes to quarantine row by row",
+        "ingest/orb_learning/importer/_survey.py",
+        "if not filled & keys]",
+        "if False]",
+        ("tests/python/test_importer.py", "-k", "refused_once"),
+    ),
+    Mutant(
+        "equal rows without a task are one task",
+        "ingest/orb_learning/importer/_importing.py",
+        "self.tasks[content] += 1",
+        "self.tasks[content] = 1",
+        ("tests/python/test_import_mapping.py", "-k", "tasks_of_their_own"),
     ),
 )

@@ -24,6 +24,7 @@ from orb_learning import Telemetry
 from orb_learning.capture import _execution, _task_context
 from orb_learning.events import Event, parse_line
 from orb_learning.home import Home
+from orb_learning.importer import ImportReport, import_files
 from orb_learning.refresh import Refresher
 from orb_learning.spool import open_segment, segment_names
 
@@ -313,6 +314,17 @@ def values_of() -> Callable[[type[BaseModel]], st.SearchStrategy[dict[str, Any]]
         return st.fixed_dictionaries(required, optional=optional)
 
     return strategy
+
+
+@pytest.fixture
+def import_into(home: Home) -> Callable[..., ImportReport]:
+    """Import files into the test's home."""
+
+    def run(*paths: Path, **options: Any) -> ImportReport:
+        with Telemetry(home.root) as telemetry:
+            return import_files(telemetry, paths, **options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,20 +27,11 @@ from pyarrow import feather, ipc, parquet
 from orb_learning import Telemetry
 from orb_learning.errors import ImportFileError
 from orb_learning.events import ExecutionRecorded, InvalidEvent
-from orb_learning.importer import FieldMap, ImportReport, _json_rows, import_files
+from orb_learning.importer import FieldMap, _json_rows, import_files
 from test_importer import ROW, ROWS, write_json
 
 TEXT = "Jos\u00e9 \u2019s \u201cfix\u201d \u2013 50 \u20ac; a, b"
 """What cp1252 can say and UTF-8 says otherwise."""
-
-
-@pytest.fixture
-def import_into(home) -> Callable[..., ImportReport]:
-    def run(*paths: Path, **options: Any) -> ImportReport:
-        with Telemetry(home.root) as telemetry:
-            return import_files(telemetry, paths, **options)
-
-    return run
 
 
 @pytest.fixture
@@ -338,6 +328,38 @@ def test_an_unknown_encoding_is_refused_once(refused, data):
 @pytest.mark.parametrize("name", ["runs", "runs.json", "runs.csv.gz"])
 def test_what_is_packed_is_told_by_its_content(said, pack, name):
     assert refs(said(pack(json.dumps(rows(2)).encode()), name)) == ["t0", "t1"]
+
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_what_is_packed_in_parts_is_one_file(said, packer):
+    lines = [json.dumps(row).encode() + b"\n" for row in rows(400, notes=str(os.urandom(400)))]
+    pack = PACKERS[packer]
+    assert len(refs(said(pack(b"".join(lines[:150])) + pack(b"".join(lines[150:]))))) == 400
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("share", [0.5, 0.999])
+def test_what_is_packed_and_has_no_end_is_refused_once(refused, packer, share):
+    lines = [{**row, "notes": os.urandom(200).hex()} for row in rows(2000)]
+    packed = PACKERS[packer]("\n".join(map(json.dumps, lines)).encode())
+    assert refused(packed[: int(len(packed) * share)]).startswith("cannot read ")
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_what_is_packed_and_damaged_is_refused_once(refused, packer):
+    lines = [{**row, "notes": os.urandom(200).hex()} for row in rows(2000)]
+    packed = bytearray(PACKERS[packer]("\n".join(map(json.dumps, lines)).encode()))
+    for place in range(len(packed) // 3, len(packed) // 2):
+        packed[place] ^= 0x5A
+    assert refused(bytes(packed)).startswith("cannot read ")
 
 
 def test_packed_parquet_is_unpacked(said, tmp_path):

@@ -126,15 +126,6 @@ WRITERS: dict[str, Callable[[Path, Sequence[dict[str, Any]]], Path]] = {
 
 
 @pytest.fixture
-def import_into(home) -> Callable[..., ImportReport]:
-    def run(*paths: Path, **options: Any) -> ImportReport:
-        with Telemetry(home.root) as telemetry:
-            return import_files(telemetry, paths, **options)
-
-    return run
-
-
-@pytest.fixture
 def imported(import_into, home, events_in) -> Callable[..., list[Any]]:
     """Import one file of these rows and return the events, refusals included."""
 

@@ -20,6 +20,7 @@ from orb_learning.errors import ImportFileError
 
 STANDARD_INPUT = Path("-")
 _CHUNK = 1024 * 1024
+_ZSTD_CHUNK = 4 * 1024  # a few bytes may stand for 128 KiB
 
 Opener = Callable[[IO[bytes]], Any]
 
@@ -41,19 +42,45 @@ class MissingPackageError(Exception):
     """A package of the extra `import` is needed."""
 
 
-def _zstd(packed: IO[bytes]) -> Any:
-    try:
-        import zstandard
-    except ImportError:
-        raise MissingPackageError("it is compressed with zstd") from None
-    return zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+class _Zstandard:
+    """Reads what zstd has packed; the package's own reader takes half a file for a whole one."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise MissingPackageError("it is compressed with zstd") from None
+        self._packed = packed
+        self._new_frame = zstandard.ZstdDecompressor().decompressobj
+        self._error = zstandard.ZstdError
+        self._frame: Any = None
+
+    def read(self, _: int = -1) -> bytes:
+        """Return some bytes of the content; none at its end.
+
+        Raises:
+            OSError: it is damaged.
+            EOFError: its end is missing.
+        """
+        while chunk := (self._frame and self._frame.unused_data) or self._packed.read(_ZSTD_CHUNK):
+            if self._frame is None or self._frame.eof:
+                self._frame = self._new_frame()
+            try:
+                data: bytes = self._frame.decompress(chunk)
+            except self._error as error:
+                raise OSError(str(error)) from error
+            if data:
+                return data
+        if not self._frame.eof:
+            raise EOFError("its end is missing")
+        return b""
 
 
 _PACKED: dict[bytes, Opener] = {
     b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": _Zstandard,
 }
 """How a compressed file begins, and what unpacks it."""
 
@@ -100,8 +127,6 @@ def _source(name: str, path: Path, stack: ExitStack) -> Source:
         raise ImportFileError(f"{name}: {error}; {WITH_EXTRA}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ImportFileError(f"cannot read {name}: {error}") from error
-    except Exception as error:  # zstandard has an error of its own
-        raise ImportFileError(f"cannot unpack {name}: {error}") from error
     return Source(name, path)
 
 
