@@ -124,6 +124,8 @@ def folded_user(user_id: str) -> str:
 
     What is no address keeps its case: `Ann` and `ann` may be two users.
     """
+    if user_id.isascii() and "@" not in user_id:
+        return user_id
     compatible = unicodedata.normalize("NFKC", user_id)
     if "@" not in compatible:
         return unicodedata.normalize("NFC", user_id)

@@ -23,7 +23,8 @@ def is_erased(subject: str, identity: str, erased: Erased) -> bool:
     """Tell whether a task or a user is erased, by the id in any of its spellings."""
     if (subject, subject_hash(identity)) in erased:
         return True
-    return subject == "user" and (subject, subject_hash(folded_user(identity))) in erased
+    folded = folded_user(identity) if subject == "user" else identity
+    return folded != identity and (subject, subject_hash(folded)) in erased
 
 
 def spelled_users(
