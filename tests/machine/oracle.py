@@ -96,13 +96,14 @@ def in_turn(told: list[Any]) -> tuple[list[Any], set[Any]]:
 
     told = sorted(told, key=by_clock)
     decisions.sort(key=by_clock)
+    # A decision that was told twice is one, and stands where it was told last.
     known = {decision.event_id: decision for decision in decisions}
-    leads: dict[Any, UUID] = {
-        order(event): event.decision_id
+    anchors: dict[Any, Any] = {
+        order(event): known[event.decision_id]
         for event in told
         if getattr(event, "decision_id", None) in known
     }
-    if not leads and len(decisions) > 1 and not any(e.attempt for e in told):
+    if not anchors and len(decisions) > 1 and not any(e.attempt for e in told):
         ends = Counter(e.event_type for e in told if getattr(e, "success", None) is not None)
         agree = bool(ends) and max(ends.values()) == len(decisions)
         for kind in {*ends, "pool_execution_start"}:
@@ -112,16 +113,14 @@ def in_turn(told: list[Any]) -> tuple[list[Any], set[Any]]:
                 if not agree and kind in ends:
                     doubtful |= {order(event) for event in ours}
                 elif agree and len(ours) == len(decisions):
-                    for event, decision in zip(ours, decisions, strict=True):
-                        leads[order(event)] = decision.event_id
-                        known[decision.event_id] = decision
-    sequence: list[Any] = []
-    for event in told:
-        if order(event) not in leads:
-            sequence.append(event)
-            if known.get(event.event_id) is event:
-                sequence += [e for e in told if leads.get(order(e)) == event.event_id]
-    return sequence, doubtful
+                    anchors |= zip(map(order, ours), decisions, strict=True)
+    anchors |= {order(decision): known[decision.event_id] for decision in decisions}
+
+    def place(event: Any) -> tuple[Any, ...]:
+        follows = event.event_type != "routing_decision"
+        return by_clock(anchors.get(order(event), event)), follows, by_clock(event)
+
+    return sorted(told, key=place), doubtful
 
 
 def attempts(task: UUID, events: Iterable[Any]) -> list[Attempt]:
