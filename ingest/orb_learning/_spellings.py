@@ -30,7 +30,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
 @functools.cache
 def spellings(cls: type[Event]) -> dict[str, str]:
     """Return every accepted key of an event class, with the field it fills."""
-    fields = {name: name for name in cls.model_fields if name != "event_type"}
+    fields = {name: name for name in cls.model_fields if name not in ("event_type", "import_id")}
     aliases = {
         alias: name for name in fields for alias in _SPELLINGS.get(name, ()) if alias not in fields
     }

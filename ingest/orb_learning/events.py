@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -34,12 +33,12 @@ from orb_learning._event_fields import (
     TaskEvent,
     describe,
 )
+from orb_learning._tombstones import ImportUndone, TaskErased, UserErased
 from orb_learning._types import (
     LAST_MOMENT,
     Count,
     Embedding,
     Fraction,
-    Hash,
     Maturity,
     Name,
     OptionalName,
@@ -49,10 +48,7 @@ from orb_learning._types import (
     Text,
     Time,
     TimestampSource,
-    as_dict,
     new_id,
-    subject_hash,
-    task_uuid,
 )
 from orb_learning.errors import InvalidEventError
 
@@ -65,6 +61,7 @@ __all__ = [
     "ExecutionFields",
     "ExecutionRecorded",
     "Feedback",
+    "ImportUndone",
     "InvalidEvent",
     "Outcome",
     "PoolClosed",
@@ -155,7 +152,13 @@ class ExecutionRecorded(ExecutionFields, _Recorded):
 
     Left out, `occurred_at` is the end of the run: `timestamp` plus the duration, or `timestamp`
     itself where that is the time of the call.
+
+    Attributes:
+        import_id: names the import that brought it; null where a hook did.
     """
+
+    # The last one in a line, where `content_hash` looks for it.
+    import_id: OptionalName = None
 
     @model_validator(mode="after")
     def _occurred_at_its_end(self) -> Self:
@@ -250,65 +253,6 @@ class QualityPolicyAdjusted(Event):
     adjustment_reason: Text
 
 
-class TaskErased(Event):
-    """A tombstone: nothing about this task may be kept, whenever it arrives.
-
-    Attributes:
-        task_hash: SHA-256, in hex, of the task's UUID, so that the tombstone does not keep the id;
-            whoever makes one may give `task_id` instead.
-    """
-
-    event_type: Literal["task_erased"] = "task_erased"
-    task_hash: Hash
-    reason: OptionalText = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _hash_of_the_id(cls, values: Any) -> Any:
-        return _hashed(values, "task", task_uuid)
-
-    @classmethod
-    def of(cls, task_id: object, reason: str | None = None) -> Self:
-        """Return the tombstone of a task, named by its UUID or by the host's own reference."""
-        return cls(task_hash=subject_hash(str(task_uuid(task_id))), reason=reason)
-
-
-class UserErased(Event):
-    """A tombstone: nothing this user said or did may be kept, whenever it arrives.
-
-    Attributes:
-        user_hash: SHA-256, in hex, of the user's id; whoever makes one may give `user_id` instead.
-    """
-
-    event_type: Literal["user_erased"] = "user_erased"
-    user_hash: Hash
-    reason: OptionalText = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _hash_of_the_id(cls, values: Any) -> Any:
-        return _hashed(values, "user", str)
-
-    @classmethod
-    def of(cls, user_id: str, reason: str | None = None) -> Self:
-        """Return the tombstone of a user."""
-        return cls(user_hash=subject_hash(user_id), reason=reason)
-
-
-def _hashed(values: Any, subject: str, spelled: Callable[[Any], object]) -> Any:
-    """Replace a tombstone's id by its hash, and drop a reference that says the same."""
-    if not isinstance(values, Mapping) or values.get(f"{subject}_id") is None:
-        return values
-    rest = {name: value for name, value in as_dict(values).items() if name != f"{subject}_id"}
-    rest[f"{subject}_hash"] = subject_hash(str(spelled(values[f"{subject}_id"])))
-    metadata = rest.get("metadata")
-    if isinstance(metadata, Mapping):
-        rest["metadata"] = {
-            name: value for name, value in as_dict(metadata).items() if name != f"{subject}_ref"
-        } or None
-    return rest
-
-
 class InvalidEvent(Event):
     """An event that a hook or an import could not accept; the loader puts it into quarantine.
 
@@ -316,12 +260,14 @@ class InvalidEvent(Event):
         claimed_type: the kind of event it was meant to be.
         reason: what is wrong with it.
         payload: what was given, as text, cut to fit a line.
+        import_id: names the import that refused it; null where a hook did.
     """
 
     event_type: Literal["invalid_event"] = "invalid_event"
     claimed_type: Text
     reason: Text
     payload: str
+    import_id: OptionalName = None
 
 
 AnyEvent = Annotated[
@@ -338,6 +284,7 @@ AnyEvent = Annotated[
     | QualityPolicyAdjusted
     | TaskErased
     | UserErased
+    | ImportUndone
     | InvalidEvent,
     Field(discriminator="event_type"),
 ]
@@ -360,6 +307,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         QualityPolicyAdjusted,
         TaskErased,
         UserErased,
+        ImportUndone,
     )
 }
 """The kinds of event that have a raw table, by name."""
@@ -380,16 +328,21 @@ def parse_line(line: bytes) -> Event:
         raise InvalidEventError(describe(error)) from error
 
 
+UNHASHED = frozenset({"captured_at", "import_id"})
+"""Fields that are no part of what an event says: when and how it came in."""
+
 _CAPTURED_AT = re.compile(rb'"captured_at":"[^"]*",')
+_IMPORT_ID = re.compile(rb',"import_id":"(?:[^"\\]|\\.)*"(?=}$)')
 _NULL = re.compile(rb',"\w+":null(?=[,}])')
 
 
 def content_hash(line: bytes) -> str:
     """Return the 128-bit identity, in hex, of what an event's line says.
 
-    `captured_at` is left out: the same fact captured or imported twice is one fact. So are nulls,
-    or a field that a later release adds would make another fact of it. The line must come from
+    `UNHASHED` is left out: the same fact captured or imported twice is one fact. So are nulls, or a
+    field that a later release adds would make another fact of it. The line must come from
     `Event.to_line`, whose spelling is canonical; within a text its quotes are escaped.
     """
-    said = _NULL.sub(b"", _CAPTURED_AT.sub(b"", line, count=1))
+    said = _IMPORT_ID.sub(b"", _CAPTURED_AT.sub(b"", line, count=1))
+    said = _NULL.sub(b"", said)
     return hashlib.md5(said, usedforsecurity=False).hexdigest()

@@ -52,32 +52,32 @@ class Row:
 
 
 ROWS = (
-    Row("F1", "capture", (Part(_capture.capture, 80, 10_000),)),
-    Row("F2", "loader", (Part(_loading.loading, 60, 5_000),)),
-    Row("F3", "dbt", (Part(_building.running, 4, 200),)),
-    Row("F4", "publish", (Part(_publishing.publishing, 60, 2_000),)),
+    Row("F1", "capture", (Part(_capture.capture, 40, 10_000),)),
+    Row("F2", "loader", (Part(_loading.loading, 25, 5_000),)),
+    Row("F3", "dbt", (Part(_building.running, 2, 200),)),
+    Row("F4", "publish", (Part(_publishing.publishing, 25, 2_000),)),
     Row(
         "F5",
         "recovery",
         (
-            Part(_loading.recovering, 15, 250),
-            Part(_publishing.republishing, 15, 220),
-            Part(_building.rerunning, 2, 30),
+            Part(_loading.recovering, 8, 250),
+            Part(_publishing.republishing, 8, 220),
+            Part(_building.rerunning, 1, 30),
         ),
     ),
-    Row("F6", "full disk", (Part(_refusing.full, 10, 500),)),
-    Row("F7", "refused calls", (Part(_injecting.refusing, 20, 1_000),)),
+    Row("F6", "full disk", (Part(_refusing.full, 5, 500),)),
+    Row("F7", "refused calls", (Part(_injecting.refusing, 10, 1_000),)),
     Row("F8", "damaged segments", (Part(_damaging.damaging, 400, 100_000),)),
     Row("F8b", "fuzzed lines", (Part(_damaging.fuzzing, 2_500, 1_000_000),)),
     Row("F9", "repeated lines", (Part(_repeating.repeating, 10, 1_000),)),
-    Row("F10", "clocks", (Part(_repeating.jumping, 100, 2_000),)),
+    Row("F10", "clocks", (Part(_repeating.jumping, 50, 2_000),)),
     Row(
         "F11",
         "at once",
         (Part(_racing.loaders, 5, 300), Part(_racing.refreshes, 4, 40)),
     ),
     Row("F12", "readers", (Part(_publishing.reading, 8, 1_000),)),
-    Row("F13", "lost files", (Part(_building.losing, 4, 100),)),
+    Row("F13", "lost files", (Part(_building.losing, 2, 100),)),
 )
 
 

@@ -46,7 +46,7 @@ def test_any_life_of_a_home_through_dbt_gives_what_the_oracle_says(
         make = staticmethod(lambda root: Dbt(root, parsed))
 
     is_long = request.config.getoption("--long")
-    live(ThroughDbt, 500 if is_long else 10, 4, request.config)
+    live(ThroughDbt, 500 if is_long else 5, 4, request.config)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -58,5 +58,5 @@ def test_any_life_of_a_home_through_the_recorded_statements_gives_what_the_oracl
         make = staticmethod(lambda root: Compiled(root, recorded))
 
     lives = request.config.getoption("--lives")
-    lives = lives or (20_000 if request.config.getoption("--long") else 60)
+    lives = lives or (20_000 if request.config.getoption("--long") else 40)
     live(ThroughStatements, max(1, lives // PARTS), 9, request.config, part)

@@ -281,7 +281,10 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("complexity_score", "quality_score"), st.integers(0, 100)),
     **dict.fromkeys(("success", "user_accepted"), st.booleans()),
     **dict.fromkeys(("rating", "user_rating"), st.integers(1, 5)),
-    **dict.fromkeys(("task_hash", "user_hash"), st.binary().map(lambda b: sha256(b).hexdigest())),
+    **dict.fromkeys(
+        ("task_hash", "user_hash", "import_hash"),
+        st.binary().map(lambda b: sha256(b).hexdigest()),
+    ),
     "schema_version": st.just(1),
     "attempt": st.integers(1, 2**31 - 1),
     "propensity": st.floats(0, 1, exclude_min=True),

@@ -107,6 +107,8 @@ def test_there_is_a_command_for_everything():
         "embed",
         "erase",
         "import",
+        "imports list",
+        "imports undo",
         "load",
         "migrate downgrade",
         "migrate reset",
@@ -598,23 +600,41 @@ def test_an_import_says_what_is_older_than_the_retention(run, home, tmp_path):
     run("prune", "--yes", at=new)
     again = run("import", tmp_path / "a.jsonl", at=new)
     floor = today - timedelta(days=90)
-    assert again.err == (
+    assert again.err.partition("\n")[2] == (
         f"note: 2 of them began before {floor}, from where executions are kept, and will not be "
         f"shown; `orb-learning prune --floor {today - timedelta(days=92)}` shows them again\n"
     )
     recent = [{**ROW, "timestamp": f"{floor}T00:00:00Z"}]
-    assert run("import", write_json(tmp_path / "b.jsonl", recent), at=new).err == ""
+    last = run("import", write_json(tmp_path / "b.jsonl", recent), at=new)
+    assert re.fullmatch("note: `.* imports undo .*` takes this back\n", last.err)
 
 
 def test_quarantine_is_discarded_by_one_command(run, tmp_path):
     rows = [ROW, {**ROW, "success": "perhaps"}]
-    run("import", write_json(tmp_path / "a.jsonl", rows))
+    imported = run("import", write_json(tmp_path / "a.jsonl", rows))
+    (import_id,) = re.findall(r"imports undo (a-[0-9]{8}-[0-9a-f]{6})", imported.err)
     run("load")
     assert run("quarantine", "discard").code == 2
     none = run("quarantine", "discard", "--reason", "nothing like it", "--yes")
     assert (none.code, none.out) == (0, "nothing in quarantine is like that\n")
-    assert run("quarantine", "discard", "--imported", "--yes").out == "1 discarded\n"
+    assert run("quarantine", "discard", "--import", import_id, "--yes").out == "1 discarded\n"
     assert "in quarantine       0" in run("status").out
+
+
+def test_an_import_is_listed_and_undone(run, tmp_path):
+    rows = [ROW, {**ROW, "success": "perhaps"}]
+    imported = run("import", write_json(tmp_path / "runs.jsonl", rows))
+    (import_id,) = re.findall(r"imports undo (runs-[0-9]{8}-[0-9a-f]{6})", imported.err)
+    listed = run("imports", "list").out.splitlines()
+    assert len(listed) == 2
+    assert listed[1].split()[0] == import_id
+    assert listed[1].split()[3:5] == ["1", "1"]
+    undone = run("imports", "undo", import_id, "--yes")
+    assert (undone.code, undone.out) == (0, "1 rows and 1 refused ones are gone\n")
+    assert len(run("imports", "list").out.splitlines()) == 1
+    assert failed(run("imports", "undo", import_id, "--yes")) == (
+        f"there is no import '{import_id}'; see `orb-learning imports list`"
+    )
 
 
 def test_an_erasure_is_asked_for(run, home):

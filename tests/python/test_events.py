@@ -131,6 +131,7 @@ def test_every_event_type_is_named_after_what_it_says_in_its_lines():
         "quality_policy_adjusted",
         "task_erased",
         "user_erased",
+        "import_undone",
     ]
     for name, cls in EVENT_TYPES.items():
         assert cls.type_name == name == cls.model_fields["event_type"].default

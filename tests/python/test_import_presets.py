@@ -17,13 +17,13 @@ import pytest
 
 from orb_learning import cli
 from orb_learning._types import task_uuid
-from orb_learning.events import ExecutionRecorded, InvalidEvent
+from orb_learning.events import UNHASHED, ExecutionRecorded, InvalidEvent
 from orb_learning.importer import PRESETS, FieldMap, Preset
 from orb_learning.importer._survey import NEEDED
 from orb_learning.spool import MAX_LINE_BYTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "importing.md"
-OURS = {"event_id", "event_type", "schema_version", "captured_at", "occurred_at", "task_id"}
+OURS = {"event_id", "event_type", "schema_version", "occurred_at", "task_id", *UNHASHED}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from orb_learning import Telemetry, importer
 from orb_learning._types import task_uuid
 from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError, SpoolWriteError
-from orb_learning.events import ExecutionRecorded, InvalidEvent
+from orb_learning.events import UNHASHED, ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
 from orb_learning.importer import FieldMap, ImportReport, _importing, import_files
 from orb_learning.spool import MAX_LINE_BYTES
@@ -160,7 +160,7 @@ def test_every_format_gives_the_same_rows(import_into, home, events_in, tmp_path
 
     assert report == ImportReport(1, rows=2, recorded=2, rejected=0, reasons=())
     first, second = (
-        event.model_dump(exclude={"event_id", "captured_at"}, exclude_none=True)
+        event.model_dump(exclude={"event_id", *UNHASHED}, exclude_none=True)
         for event in events_in(home.spool)
     )
     assert first == {
@@ -444,12 +444,12 @@ def test_a_row_may_be_as_long_as_any_line(import_into, home, events_in, tmp_path
         metadata = {**filled, "pad": "x" * pad}
         return write_json(tmp_path / name, [{**ROW, "metadata": metadata}])
 
-    import_into(write("short.jsonl", 1))
+    import_into(write("a.jsonl", 1))
     (short,) = events_in(home.spool)
     room = MAX_LINE_BYTES - 1 - len(short.to_line())
-    assert import_into(write("long.jsonl", 1 + room)).recorded == 1
+    assert import_into(write("b.jsonl", 1 + room)).recorded == 1
     assert max(len(event.to_line()) for event in events_in(home.spool)) == MAX_LINE_BYTES - 1
-    report = import_into(write("longer.jsonl", 2 + room))
+    report = import_into(write("c.jsonl", 2 + room))
     assert report.rejected == 1
     assert "the row exceeds the line limit of 262144 bytes" in report.reasons[0]
 

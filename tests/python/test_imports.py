@@ -19,6 +19,7 @@ WINGS = (
         "home",
         "logs",
         "_event_fields",
+        "_tombstones",
         "events",
         "records",
     ),

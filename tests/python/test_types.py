@@ -34,6 +34,7 @@ from orb_learning.events import (
     EVENT_TYPES,
     ExecutionRecorded,
     Feedback,
+    ImportUndone,
     InvalidEvent,
     PoolClosed,
     PoolCreated,
@@ -83,6 +84,7 @@ REQUIRED: dict[type[BaseModel], dict[str, Any]] = {
     QualityPolicyAdjusted: POLICY,
     TaskErased: {"task_hash": "0" * 64},
     UserErased: {"user_hash": "f" * 64},
+    ImportUndone: {"import_hash": "f" * 64},
     InvalidEvent: {"claimed_type": "feedback", "reason": "rating: missing", "payload": "{}"},
     ExecutionRecord: {
         **EXECUTION,
@@ -137,6 +139,7 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     TaskCompleted: NULLABLE_OUTCOME | NULLABLE_COST | {"decision_id", "pool_id", "pool_type"},
     ExecutionRecorded: {
         "decision_id",
+        "import_id",
         "timestamp_source",
         "user_accepted",
         "user_rating",
@@ -152,7 +155,8 @@ NULLABLE: dict[type[BaseModel], set[str]] = {
     QualityPolicyAdjusted: set(),
     TaskErased: {"reason"},
     UserErased: {"reason"},
-    InvalidEvent: set(),
+    ImportUndone: {"reason"},
+    InvalidEvent: {"import_id"},
     ExecutionRecord: {
         "user_accepted",
         "user_rating",
@@ -250,7 +254,8 @@ BOUNDS: dict[str, Bounds] = {
         ("occurred_at", "captured_at", "timestamp", "extracted_at", "last_adjusted"), TIME
     ),
     **dict.fromkeys(
-        ("task_hash", "user_hash"), (["0" * 64, "f" * 64], ["", "0" * 63, "0" * 65, "G" * 64, 7])
+        ("task_hash", "user_hash", "import_hash"),
+        (["0" * 64, "f" * 64], ["", "0" * 63, "0" * 65, "G" * 64, 7]),
     ),
     **dict.fromkeys(("file_count", "estimated_tokens", "usage_count"), COUNT),
     **dict.fromkeys(("complexity_score", "quality_score"), SCORE),
@@ -261,7 +266,7 @@ BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("task_type", "task_description", "repo", "model_tier", "pool_type"), TEXT),
     **dict.fromkeys(("feedback_type", "task_context", "adjustment_reason", "claimed_type"), TEXT),
     **dict.fromkeys(("swarm_topology", "error_message", "policy_version"), OPTIONAL_TEXT),
-    **dict.fromkeys(("task_group", "comment", "user_id"), OPTIONAL_TEXT),
+    **dict.fromkeys(("task_group", "comment", "user_id", "import_id"), OPTIONAL_TEXT),
     "schema_version": ([1], [0, -1, 2, 1.5, *NO_NUMBER]),
     "attempt": integers(1, MAX_INT),
     "propensity": ([math.ulp(0), 1], [0, -1, math.nextafter(1, 2), *NO_NUMBER]),

@@ -42,6 +42,7 @@ _WORDS = frozenset(
         "timestamp_source",
         "task_hash",
         "user_hash",
+        "import_hash",
     }
 )
 

@@ -23,7 +23,7 @@ _SECRET = re.compile(
     r"|(?:api|access|private|secret|account|auth|signing|encryption|shared) ?keys?(?: [0-9]+)*$"
 )
 _VAGUE = re.compile(r"^(?:token|cookies?|auth|jwt|pwd|pass|secret)$|(?:[netyl]|word|rase)s$")
-_KEY = re.compile(r"(?:^|(?P<before>\S+) )key(?: [0-9]+)*$")
+_KEY = re.compile(r"(?:^|(?:^| )(?P<before>[^ ]+) )key(?: [0-9]+)*$")
 
 # Whose key opens nothing: `cache_key`, `primary_key`.
 _HARMLESS = word_list(

@@ -14,6 +14,7 @@ from orb_learning.cli._program import as_typed, this_program
 from orb_learning.cli._show import cut, err, out, print_report, print_table, progress
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import ProjectError, printable
+from orb_learning.events import UNHASHED
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 LONGEST_SHOWN = 200
-_NOT_SHOWN = {"event_id", "event_type", "schema_version", "captured_at"}
+_NOT_SHOWN = {"event_id", "event_type", "schema_version", *UNHASHED}
 
 
 def _list_presets(name: str | None) -> str | None:
@@ -145,6 +146,8 @@ def import_(
         out.print(f"{report.misfits:,} values that no field takes are kept in the metadata")
     for reason in report.reasons:
         err.print(f"rejected: {printable(reason)}")
+    if report.rows and not dry_run:
+        err.print(f"note: `{this_program()} imports undo {report.import_id}` takes this back")
     _tell_of_retention(home, report)
     if report.rejected:
         raise typer.Exit(2)

@@ -104,22 +104,23 @@ def discard(
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only those with this in their reason.")
     ] = None,
-    imported: Annotated[
-        bool, typer.Option("--imported", help="Only what an import refused.")
-    ] = False,
+    import_id: Annotated[
+        str | None,
+        typer.Option("--import", metavar="ID", help="Only what this import had refused."),
+    ] = None,
     yes: Sure = False,
 ) -> None:
     """Take lines that nobody will mend out of quarantine and spool, for good.
 
-    `orb-learning quarantine discard --imported --reason 'more values than the header' --yes`
+    `orb-learning quarantine discard --import runs-20261130-1f0c2a --yes`
     """
     from orb_learning import upkeep
 
-    if not (quarantine_id or reason or imported):
-        raise typer.BadParameter("name lines by ID, --reason or --imported")
+    if not (quarantine_id or reason or import_id):
+        raise typer.BadParameter("name lines by ID, --reason or --import")
     say_if_new(context.obj)
     lines = upkeep.in_quarantine(
-        context.obj, ids=quarantine_id or (), reason=reason, imported=imported
+        context.obj, ids=quarantine_id or (), reason=reason, import_id=import_id
     )
     if not lines:
         out.print("nothing in quarantine is like that")

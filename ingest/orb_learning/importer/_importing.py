@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from orb_learning._types import NAMESPACE
+from orb_learning._types import NAMESPACE, utc_now
 from orb_learning.capture import (
     MAX_PAYLOAD_CHARACTERS,
     Recorder,
@@ -38,6 +40,7 @@ from orb_learning.spool import MAX_LINE_BYTES
 TIMES = ("timestamp", "occurred_at", "captured_at")
 
 MAX_REASON_CHARACTERS = 4 * 1024
+MAX_NAME_CHARACTERS = 24
 SHOWN_REASONS = 5
 SHOWN_ROWS = 3
 MAX_REASONS = 1000
@@ -60,6 +63,7 @@ class ImportReport:
         days: how many of the recorded runs began on each day, UTC.
         first: of a dry run, the first rows as they would be written.
         unused: columns that no field and no map takes; they are in the metadata.
+        import_id: names the import, so that it can be undone.
     """
 
     files: int
@@ -72,6 +76,7 @@ class ImportReport:
     days: Mapping[date, int] = dataclasses.field(default_factory=dict, compare=False)
     first: tuple[ExecutionRecorded, ...] = ()
     unused: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    import_id: str = dataclasses.field(default="", compare=False)
 
     def before(self, day: date) -> int:
         """Return how many of the recorded runs began before a day."""
@@ -164,7 +169,9 @@ def import_files(
             was said; nothing is recorded then.
         SpoolWriteError: the spool cannot be written; what was recorded before stays.
     """
-    settings = Settings(field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading, rows)
+    settings = Settings(
+        _new_id(paths), field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading, rows
+    )
     with opened(paths) as sources:
         scales = Scales(telemetry.reading.quality_scale, attempts_from)
         unused = [name for source in sources for name in look_through(source, settings, scales)]
@@ -193,7 +200,16 @@ def import_files(
         days=seen.days,
         first=tuple(seen.shown),
         unused=tuple(dict.fromkeys(unused)),
+        import_id=settings.import_id,
     )
+
+
+def _new_id(paths: Sequence[Path]) -> str:
+    """Return a new import's id; it begins with the name of its first file."""
+    name = paths[0].name.partition(".")[0] if paths else ""
+    words = "-".join(re.findall(r"[a-z0-9]+", "stdin" if name == "-" else name.lower()))
+    known = words[:MAX_NAME_CHARACTERS].strip("-") or "file"
+    return f"{known}-{utc_now():%Y%m%d}-{secrets.token_hex(3)}"
 
 
 def _events(
@@ -224,7 +240,7 @@ def _to_event(
     if isinstance(row, BadRow):
         shown = row.payload
         return _refusal(
-            _with_user(shown, settings) if isinstance(shown, dict) else shown, row.reason
+            _with_user(shown, settings) if isinstance(shown, dict) else shown, row.reason, settings
         )
     try:
         return _accept(settings.field_map.apply(row), settings, seen)
@@ -232,7 +248,7 @@ def _to_event(
         reason = _with_remedy(describe(error))
     except (InvalidEventError, TypeError, ValueError) as error:
         reason = str(error)
-    return _refusal(_with_user(row, settings), reason)
+    return _refusal(_with_user(row, settings), reason, settings)
 
 
 def _with_user(row: Row, settings: Settings) -> Row:
@@ -259,13 +275,14 @@ def _accept(row: Row, settings: Settings, seen: _Seen) -> ExecutionRecorded:
         values["task_id"] = seen.task_of(spelled)
         spelled += str(values["task_id"])
     values.setdefault("event_id", uuid5(NAMESPACE, spelled))
+    values["import_id"] = settings.import_id
     event = made(ExecutionRecorded, values, settings.reading)
     if len(event.to_line()) >= MAX_LINE_BYTES:
         raise InvalidEventError(f"the row exceeds the line limit of {MAX_LINE_BYTES} bytes")
     return event
 
 
-def _refusal(shown: object, reason: str) -> InvalidEvent:
+def _refusal(shown: object, reason: str, settings: Settings) -> InvalidEvent:
     given = json_value(shown)
     payload = spelled = json.dumps(given, sort_keys=True, ensure_ascii=False)
     if len(spelled) > MAX_PAYLOAD_CHARACTERS:
@@ -275,4 +292,5 @@ def _refusal(shown: object, reason: str) -> InvalidEvent:
         claimed_type=ExecutionRecorded.type_name,
         reason=clean_text(reason[:MAX_REASON_CHARACTERS]),
         payload=payload[:MAX_PAYLOAD_CHARACTERS],
+        import_id=settings.import_id,
     )

@@ -46,6 +46,7 @@ _LIKELY = {
 class Settings:
     """How rows are read."""
 
+    import_id: str
     field_map: FieldMap
     assume_utc: bool
     attempts_from: int

@@ -3,6 +3,7 @@
 from orb_learning.staging._batch import LoadReport
 from orb_learning.staging._columns import LOADER_COLUMNS, raw_columns
 from orb_learning.staging._erasure import (
+    TOMBSTONES,
     Refused,
     erase_all_rows,
     erased_subjects,
@@ -46,10 +47,11 @@ from orb_learning.staging._migrations import (
 from orb_learning.staging._owners import Erased
 from orb_learning.staging._quarantine import Quarantined, list_quarantine
 from orb_learning.staging._replay import ReplayReport, replay_quarantine
-from orb_learning.staging._subjects import has_imported_id, named_by_event, named_by_refused
+from orb_learning.staging._subjects import imported_row, named_by_event, named_by_refused
 
 __all__ = [
     "LOADER_COLUMNS",
+    "TOMBSTONES",
     "Contents",
     "Erased",
     "Found",
@@ -67,9 +69,9 @@ __all__ = [
     "faults",
     "find",
     "floor_of",
-    "has_imported_id",
     "has_one_of",
     "hidden_events",
+    "imported_row",
     "is_refused_about",
     "known_migrations",
     "list_quarantine",

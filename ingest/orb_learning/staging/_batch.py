@@ -89,6 +89,7 @@ class Refusal:
     claimed_type: str | None = None
     payload: bytes | None = None
     captured_at: datetime | None = None
+    import_id: str | None = None
 
     @property
     def stored(self) -> bytes:
@@ -166,6 +167,7 @@ class Batch:
                     event.claimed_type,
                     event.payload.encode(),
                     event.captured_at.replace(tzinfo=None),
+                    event.import_id,
                 )
             )
             return

@@ -38,7 +38,7 @@ from orb_learning._types import (
     TimestampSource,
     Version,
 )
-from orb_learning.events import EVENT_TYPES, SCHEMA_VERSION, Event
+from orb_learning.events import EVENT_TYPES, SCHEMA_VERSION, UNHASHED, Event
 from orb_learning.staging._columns import raw_columns
 
 _ITEM = (
@@ -150,10 +150,11 @@ def canonical(kind: str) -> Canonical | None:
             quoted = f"'{before}' || {spelled} || '{after}'" if before else spelled
             line.literally(begin)
             line.as_sql(f"coalesce({quoted}, 'null')")
-            said.as_sql(f"('{begin}' || {quoted})")  # null where the value is, and then left out
+            if name not in UNHASHED:
+                said.as_sql(f"('{begin}' || {quoted})")  # null where the value is: left out
             holds.append(f"({value} is null or {bounds})")
             continue
-        for text in (line,) if name == "captured_at" else (line, said):
+        for text in (line,) if name in UNHASHED else (line, said):
             text.literally(begin + before)
             text.as_sql(spelled)
             text.literally(after)

@@ -1,4 +1,4 @@
-"""Erasing tasks and users from what a load brings, within the load's transaction.
+"""Erasing tasks, users and imports from what a load brings, within the load's transaction.
 
 A tombstone names its subject by the hash of the id. The load that brings it deletes the raw rows. A
 user's tasks go whole: each leaves a hash of its own, for what arrives late. Rows of erased subjects
@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from orb_learning._types import subject_hash
-from orb_learning.events import EVENT_TYPES, Feedback, TaskErased, UserErased
+from orb_learning.events import (
+    EVENT_TYPES,
+    Event,
+    Feedback,
+    ImportUndone,
+    TaskErased,
+    UserErased,
+)
 from orb_learning.home import Home
 from orb_learning.spool import blank_segment
 from orb_learning.staging._batch import Batch, Refusal
 from orb_learning.staging._owners import (
     Erased,
+    given,
     hashes_of,
     is_about,
     is_erased,
@@ -27,6 +35,7 @@ from orb_learning.staging._owners import (
 )
 from orb_learning.staging._subjects import (
     Named,
+    Subject,
     has_imported_id,
     named_as_such,
     named_by_event,
@@ -37,8 +46,16 @@ if TYPE_CHECKING:
     import duckdb
 
 
+TOMBSTONES: dict[type[Event], Subject] = {
+    TaskErased: "task",
+    UserErased: "user",
+    ImportUndone: "import",
+}
+"""What each kind of tombstone erases."""
+
+
 def erased_subjects(connection: duckdb.DuckDBPyConnection) -> Erased:
-    """Return every erased task and user of a staging of any schema version."""
+    """Return everything erased, of a staging of any schema version."""
     tables = {
         name
         for (name,) in connection.execute(
@@ -71,6 +88,7 @@ def without_tombstone(connection: duckdb.DuckDBPyConnection) -> Erased:
             select subject, subject_hash from ledger.erasures
             except select 'task', task_hash from raw.task_erased
             except select 'user', user_hash from raw.user_erased
+            except select 'import', import_hash from raw.import_undone
             """
         ).fetchall()
     )
@@ -98,12 +116,11 @@ def erase_rows(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Erased:
         if is_held or _is_quarantined(connection, tasks):
             connection.execute(
                 "update ledger.erasures set load_id = $load, is_applied = false"
-                " where (subject = 'task' and subject_hash in (select unnest($tasks)))"
-                " or (subject = 'user' and subject_hash in (select unnest($users)))",
+                " where (subject, subject_hash) in (select unnest($subjects), unnest($hashes))",
                 {
                     "load": batch.load_id,
-                    "tasks": hashes_of(asked | tasks, "task"),
-                    "users": hashes_of(asked, "user"),
+                    "subjects": [subject for subject, _ in asked | tasks],
+                    "hashes": [value for _, value in asked | tasks],
                 },
             )
     return erased | tasks
@@ -174,19 +191,20 @@ class Refused(NamedTuple):
     claimed_type: str | None
     line: bytes
     reason: str
+    import_id: str | None
     segment: str
     offset: int
     length: int
 
 
-def is_refused_about(
-    identity: UUID, claimed_type: str | None, line: bytes, reason: str, erased: Erased
-) -> bool:
+def is_refused_about(refused: Refused, erased: Erased) -> bool:
     """Tell whether a line in quarantine is about an erased subject."""
-    is_imported = claimed_type is not None and has_imported_id(identity)
-    return has_one_of(named_by_refused(line, is_imported=is_imported), erased) or has_one_of(
-        named_by_refused(reason.encode("utf-8", "replace")), erased
-    )
+    if refused.import_id is not None and is_erased("import", refused.import_id, erased):
+        return True
+    is_imported = refused.claimed_type is not None and has_imported_id(refused.quarantine_id)
+    named = named_by_refused(refused.line, is_imported=is_imported)
+    reason = refused.reason.encode("utf-8", "replace")
+    return has_one_of(named, erased) or has_one_of(named_by_refused(reason), erased)
 
 
 def has_one_of(named: Iterable[Named], erased: Erased) -> bool:
@@ -197,7 +215,7 @@ def has_one_of(named: Iterable[Named], erased: Erased) -> bool:
 def _note_tombstones(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Erased:
     """Note the subjects that a load's tombstones name first, and return them."""
     asked: set[tuple[str, str]] = set()
-    for cls, subject in ((TaskErased, "task"), (UserErased, "user")):
+    for cls, subject in TOMBSTONES.items():
         if cls.type_name in batch.kinds:
             found = connection.execute(f"select {subject}_hash from batch.{cls.type_name}")
             asked |= {(subject, value) for (value,) in found.fetchall()}
@@ -209,7 +227,7 @@ def _note_tombstones(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Era
 
 
 def _note(connection: duckdb.DuckDBPyConnection, subjects: Erased, *, is_applied: bool) -> None:
-    for subject in ("task", "user"):
+    for subject in TOMBSTONES.values():
         connection.execute(
             "insert into ledger.erasures select $subject, unnest($hashes), 0, $is_applied",
             {
@@ -267,8 +285,8 @@ def tasks_in_refused(kind: str | None, line: bytes, users: Erased) -> Erased:
 def refused_lines(connection: duckdb.DuckDBPyConnection) -> Iterator[Refused]:
     """Yield what quarantine holds; the connection does nothing else meanwhile."""
     found = connection.execute(
-        "select quarantine_id, claimed_type, line, reason, segment, byte_offset, byte_length"
-        " from ledger.quarantine"
+        "select quarantine_id, claimed_type, line, reason, import_id, segment, byte_offset,"
+        " byte_length from ledger.quarantine"
     )
     while rows := found.fetchmany(100):  # each may be long
         yield from (Refused(*row) for row in rows)
@@ -276,7 +294,7 @@ def refused_lines(connection: duckdb.DuckDBPyConnection) -> Iterator[Refused]:
 
 def _is_quarantined(connection: duckdb.DuckDBPyConnection, tasks: Erased) -> bool:
     return bool(tasks) and any(
-        is_refused_about(*refused[:4], tasks) for refused in refused_lines(connection)
+        is_refused_about(refused, tasks) for refused in refused_lines(connection)
     )
 
 
@@ -285,10 +303,7 @@ def _mark_lines(connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Era
         table = f"batch.{kind}"
         connection.execute(
             f"insert into temp.erased_lines select position from {table} where {is_about(kind)}",
-            {
-                "users": spelled_users(connection, table, kind, erased),
-                "tasks": hashes_of(erased, "task"),
-            },
+            given(connection, table, kind, erased),
         )
 
 
@@ -299,10 +314,7 @@ def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
         table = f"raw.{kind}"
         ((count,),) = connection.execute(
             f"delete from {table} where {is_about(kind)}",
-            {
-                "users": spelled_users(connection, table, kind, erased),
-                "tasks": hashes_of(erased, "task"),
-            },
+            given(connection, table, kind, erased),
         ).fetchall()
         if count:
             note_removal(connection, table, count)

@@ -12,7 +12,7 @@ from orb_learning.staging._erasure import (
     tasks_in,
     tasks_in_refused,
 )
-from orb_learning.staging._owners import Erased, hashes_of, is_about, other_users, spelled_users
+from orb_learning.staging._owners import Erased, given, is_about, other_users
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,27 +52,26 @@ def find(connection: duckdb.DuckDBPyConnection, erased: Erased) -> Found:
     events = feedback = 0
     for kind in EVENT_TYPES:
         table = f"raw.{kind}"
-        given = {
-            "users": spelled_users(connection, table, kind, erased),
-            "tasks": hashes_of(erased, "task"),
-        }
+        compared = given(connection, table, kind, erased)
         about = f"from {table} where {is_about(kind)}"
-        ((count,),) = connection.execute(f"select count(*) {about}", given).fetchall()
+        ((count,),) = connection.execute(f"select count(*) {about}", compared).fetchall()
         events += count
         if kind not in TASK_EVENT_TYPES or not count:
             continue
         whole = "sha256(cast(task_id as varchar)) in (select unnest($tasks))"
         ((alone,),) = connection.execute(
-            f"select count(*) {about} and not {whole}", given
+            f"select count(*) {about} and not {whole}", compared
         ).fetchall()
         feedback += alone
-        tasks |= _ids(connection, f"{about} and {whole}", given)
+        tasks |= _ids(connection, f"{about} and {whole}", compared)
         if users and kind != Feedback.type_name:
-            shared |= _ids(connection, f"{about} and {whole} and ({other_users(kind)})", given)
-    quarantined = sum(is_refused_about(*line[:4], erased) for line in refused_lines(connection))
+            shared |= _ids(connection, f"{about} and {whole} and ({other_users(kind)})", compared)
+    quarantined = sum(is_refused_about(line, erased) for line in refused_lines(connection))
     return Found(len(tasks), len(shared), events, feedback, quarantined)
 
 
-def _ids(connection: duckdb.DuckDBPyConnection, rows: str, given: dict[str, list[str]]) -> set[str]:
-    found = connection.execute(f"select distinct task_id {rows}", given).fetchall()
+def _ids(
+    connection: duckdb.DuckDBPyConnection, rows: str, compared: dict[str, list[str]]
+) -> set[str]:
+    found = connection.execute(f"select distinct task_id {rows}", compared).fetchall()
     return {str(task) for (task,) in found}

@@ -1,4 +1,4 @@
-"""Whose rows are: which users they name, and which tasks are a user's.
+"""Whose rows are: which users they name, which tasks are a user's, and who imported them.
 
 A task is a user's if any of its events but feedback names the user: a decision does, and the
 outcome beside it does not. Feedback is of whoever gave it.
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import duckdb
 
 Erased = frozenset[tuple[str, str]]
-"""Subjects, `task` or `user`, each with the hash of its id."""
+"""Subjects, `task`, `user` or `import`, each with the hash of its id."""
 
 
 def is_erased(subject: str, identity: str, erased: Erased) -> bool:
-    """Tell whether a task or a user is erased, by the id in any of its spellings."""
+    """Tell whether a subject is erased, by the id in any of its spellings."""
     if (subject, subject_hash(identity)) in erased:
         return True
     folded = folded_user(identity) if subject == "user" else identity
@@ -61,9 +61,24 @@ def tasks_of(
 
 
 def is_about(kind: str) -> str:
-    """Return the SQL that tells of a row whether it is about `$users` or the hashes `$tasks`."""
+    """Return the SQL that tells of a row whether it is about what `given` spells."""
     task = "cast(task_id as varchar)" if _has_task(kind) else f"lower({_scalar('task_id')})"
-    return f"({_names_user(kind)} or sha256({task}) in (select unnest($tasks)))"
+    of_import = "import_id" if "import_id" in EVENT_TYPES[kind].model_fields else "null"
+    return (
+        f"({_names_user(kind)} or sha256({task}) in (select unnest($tasks))"
+        f" or sha256({of_import}) in (select unnest($imports)))"
+    )
+
+
+def given(
+    connection: duckdb.DuckDBPyConnection, table: str, kind: str, erased: Erased
+) -> dict[str, list[str]]:
+    """Return what `is_about` compares a table's rows with."""
+    return {
+        "users": spelled_users(connection, table, kind, erased),
+        "tasks": hashes_of(erased, "task"),
+        "imports": hashes_of(erased, "import"),
+    }
 
 
 def other_users(kind: str) -> str:
@@ -73,7 +88,7 @@ def other_users(kind: str) -> str:
 
 
 def hashes_of(erased: Iterable[tuple[str, str]], subject: str) -> list[str]:
-    """Return the hashes of the erased tasks, or of the users."""
+    """Return the hashes of the erased subjects of one kind."""
     return sorted(value for kind, value in erased if kind == subject)
 
 

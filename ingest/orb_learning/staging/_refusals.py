@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from orb_learning.staging._batch import Batch, Refusal
-from orb_learning.staging._erasure import is_refused_about, note_removal
+from orb_learning.staging._erasure import Refused, is_refused_about, note_removal
 from orb_learning.staging._owners import Erased
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _QUARANTINE = {
     "reason": "VARCHAR",
     "line": "VARCHAR",
     "captured_at": "TIMESTAMP",
+    "import_id": "VARCHAR",
 }
 
 
@@ -54,9 +55,7 @@ def insert_refusals(
             continue
         known.add(refusal.quarantine_id)
         progress.quarantined += 1
-        if erased and is_refused_about(
-            refusal.quarantine_id, refusal.claimed_type, refusal.stored, refusal.reason, erased
-        ):
+        if erased and is_refused_about(_as_refused(refusal, progress.name), erased):
             gone.append(refusal)
             continue
         stored = refusal.stored
@@ -71,6 +70,7 @@ def insert_refusals(
                 "reason": _hex(refusal.reason),
                 "line": stored.hex(),
                 "captured_at": refusal.captured_at and refusal.captured_at.isoformat(),
+                "import_id": refusal.import_id,
             }
         )
         waiting += len(stored)
@@ -82,6 +82,19 @@ def insert_refusals(
     if gone:
         note_removal(connection, "ledger.quarantine", len(gone))
     return gone
+
+
+def _as_refused(refusal: Refusal, segment: str) -> Refused:
+    return Refused(
+        refusal.quarantine_id,
+        refusal.claimed_type,
+        refusal.stored,
+        refusal.reason,
+        refusal.import_id,
+        segment,
+        refusal.line.offset,
+        refusal.line.length,
+    )
 
 
 def _hex(text: str | None) -> str | None:
@@ -96,7 +109,8 @@ def _insert_quarantined(
         insert into ledger.quarantine
         select
             quarantine_id, {load_id}, segment, byte_offset, byte_length,
-            decode(unhex(claimed_type)), decode(unhex(reason)), unhex(line), captured_at
+            decode(unhex(claimed_type)), decode(unhex(reason)), unhex(line), captured_at,
+            import_id
         from (
             select unnest(item)
             from (select unnest(from_json_strict($rows, $shape)) as item) as items

@@ -1,4 +1,4 @@
-"""Whom a line is about: the tasks and users that an erasure, or pruning, has to find in it.
+"""Whom a line is about: the tasks, users and import that an erasure, or pruning, has to find in it.
 
 An event is about those that its row is deleted by, and about no one else who is mentioned in it.
 What was refused has no row, so more of it is searched: its values by their names, and where it is
@@ -15,11 +15,19 @@ from uuid import UUID
 
 from orb_learning._spellings import spellings
 from orb_learning._types import task_uuid
-from orb_learning.events import EVENT_TYPES, TASK_EVENT_TYPES, Feedback, InvalidEvent
+from orb_learning.events import (
+    EVENT_TYPES,
+    TASK_EVENT_TYPES,
+    ExecutionRecorded,
+    Feedback,
+    InvalidEvent,
+)
 from orb_learning.spool import behind_a_fragment
 
-Named = tuple[Literal["task", "user"], str]
-"""A task by the text of its UUID, or a user by the id."""
+Subject = Literal["task", "user", "import"]
+
+Named = tuple[Subject, str]
+"""A task by the text of its UUID, or a user or an import by the id."""
 
 MIN_WORD = 4
 """A word of a text that is no JSON counts as an id from this length on: shorter ones are words."""
@@ -55,6 +63,10 @@ def named_by_event(line: bytes) -> Iterator[Named]:
     if found is None:
         found = _parsed(behind_a_fragment(line).decode("utf-8", "replace"))
     kind = found.last("event_type") if isinstance(found, _Object) else None
+    if kind in (ExecutionRecorded.type_name, InvalidEvent.type_name):
+        import_id = found.last("import_id")
+        if isinstance(import_id, str):
+            yield "import", import_id
     if isinstance(kind, str) and kind in EVENT_TYPES:
         yield from _named_by_fields(found, kind)
     else:
@@ -136,6 +148,15 @@ def _named_in_refusal(event: _Object) -> Iterator[Named]:
     for part in (event.last("payload"), event.last("reason")):
         if isinstance(part, str):
             yield from named_by_refused(part.encode("utf-8", "replace"), is_imported=is_imported)
+
+
+def imported_row(line: bytes) -> tuple[str, str]:
+    """Return the event's id and the import of a line that an import wrote, else two empty texts."""
+    found = _parsed(line.decode("utf-8", "replace")) if b'"import_id":"' in line else None
+    if not isinstance(found, _Object):
+        return "", ""
+    row, import_id = found.last("event_id"), found.last("import_id")
+    return (row, import_id) if isinstance(row, str) and isinstance(import_id, str) else ("", "")
 
 
 def has_imported_id(event_id: object) -> bool:

@@ -10,13 +10,17 @@ from orb_learning._database import transaction
 from orb_learning.errors import HomeError
 from orb_learning.home import Home
 from orb_learning.spool import Span, blank_segment
-from orb_learning.staging import Refused, has_imported_id, note_removal, open_staging, refused_lines
+from orb_learning.staging import Refused, note_removal, open_staging, refused_lines
 
 logger = logging.getLogger("orb_learning.staging")
 
 
 def in_quarantine(
-    home: Home, *, ids: Sequence[UUID] = (), reason: str | None = None, imported: bool = False
+    home: Home,
+    *,
+    ids: Sequence[UUID] = (),
+    reason: str | None = None,
+    import_id: str | None = None,
 ) -> list[Refused]:
     """Return the lines in quarantine that all of these are true of.
 
@@ -24,7 +28,7 @@ def in_quarantine(
         home: whose quarantine.
         ids: these lines; empty for any.
         reason: a text in their reason, whatever its case; None for any.
-        imported: only what an import refused.
+        import_id: only what this import refused; None for any.
 
     Raises:
         HomeError: an id is not in quarantine; or see `load`.
@@ -41,7 +45,7 @@ def in_quarantine(
         for line in held
         if (not ids or line.quarantine_id in ids)
         and (reason is None or reason.casefold() in line.reason.casefold())
-        and (not imported or (line.claimed_type and has_imported_id(line.quarantine_id)))
+        and import_id in (None, line.import_id)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Taking an erased task or user out of everything but the raw tables.
+"""Taking an erased task, user or import out of everything but the raw tables.
 
 The load that brings a tombstone has deleted the raw rows. What follows is outside of any
 transaction, and done again after a kill: the lines in the spool are blanked, the warehouse and logs
@@ -9,6 +9,7 @@ publications go when the next one is made.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -16,6 +17,7 @@ from uuid import UUID
 from orb_learning._database import transaction
 from orb_learning._faults import crash_point
 from orb_learning._spill import delete_left_spills, empty_own_spill
+from orb_learning._types import subject_hash
 from orb_learning.home import Home
 from orb_learning.spool import Span, blank_segment, segment_names
 from orb_learning.staging import (
@@ -24,6 +26,7 @@ from orb_learning.staging import (
     damaged_logs,
     erased_subjects,
     has_one_of,
+    imported_row,
     is_refused_about,
     named_by_event,
     note_removal,
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
     import duckdb
 
 logger = logging.getLogger("orb_learning.staging")
+
+
+Going = dict[str, list[tuple[UUID, Span]]]
+"""What is to leave quarantine, by segment: the id of each, its offset and length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +70,11 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
     crash_point("erase.checkpointed")
     erased = erased_subjects(connection)
     going = _to_erase(connection, erased)
-    read_to = dict(connection.execute("select segment, bytes_read from ledger.segments").fetchall())
-    left = set()
-    for name in segment_names(home.spool):
-        # What is not loaded yet is erased by the load that reads it.
-        if read_to.get(name) and not blank_segment(
-            home.spool / name,
-            read_to[name],
-            [span for _, span in going.get(name, [])],
-            lambda line: has_one_of(named_by_event(line), erased),
-        ):
-            left.add(name)
+    again = _brought_again(connection, home, going)
+    left = _blank_lines(connection, home, {}, again) if again else set()
+    left |= _blank_lines(
+        connection, home, going, lambda line: has_one_of(named_by_event(line), erased)
+    )
     crash_point("erase.blanked")
     is_held = was_held(connection)
     if is_held:
@@ -96,13 +97,75 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
     return Blanked(is_whole=not left, is_held=is_held or bool(going))
 
 
-def _to_erase(
-    connection: duckdb.DuckDBPyConnection, erased: Erased
-) -> dict[str, list[tuple[UUID, Span]]]:
-    """Return what is to leave quarantine, by segment: the id of each, its offset and length."""
-    going: dict[str, list[tuple[UUID, Span]]] = {}
+def _blank_lines(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    going: Going,
+    must_go: Callable[[bytes], bool],
+) -> set[str]:
+    """Blank loaded lines, and return the segments that could not be written to."""
+    read_to = dict(connection.execute("select segment, bytes_read from ledger.segments").fetchall())
+    left = set()
+    for name in segment_names(home.spool):
+        # What is not loaded yet is erased by the load that reads it.
+        if read_to.get(name) and not blank_segment(
+            home.spool / name, read_to[name], [span for _, span in going.get(name, [])], must_go
+        ):
+            left.add(name)
+    return left
+
+
+def _brought_again(
+    connection: duckdb.DuckDBPyConnection, home: Home, going: Going
+) -> Callable[[bytes], bool] | None:
+    """Return what tells of a line whether it brings a row of an import that is being undone.
+
+    A row that two imports brought belongs to the first. The second one's lines are known by the
+    first one's, so they go before them; nothing else would keep a rebuild from loading them.
+    """
+    undone = {
+        value
+        for (value,) in connection.execute(
+            "select subject_hash from ledger.erasures where subject = 'import' and not is_applied"
+        ).fetchall()
+    }
+    if not undone:
+        return None
+    ids: set[str] = set()
+
+    def note(line: bytes) -> bool:
+        row, import_id = imported_row(line)
+        if row and subject_hash(import_id) in undone:
+            ids.add(row)
+        return False
+
+    _blank_lines(connection, home, {}, note)
+    gone = [str(identity) for places in going.values() for identity, _ in places]
+    others = connection.execute(
+        """
+        select cast(event_id as varchar) from raw.execution_recorded
+        union all
+        select cast(quarantine_id as varchar) from ledger.quarantine
+        where quarantine_id not in (select unnest(cast($1 as uuid[])))
+        """,
+        [gone],
+    )
+    while rows := others.fetchmany(10_000):
+        ids.difference_update(identity for (identity,) in rows)
+    if not ids:
+        return None
+
+    def is_theirs(line: bytes) -> bool:
+        row, import_id = imported_row(line)
+        return row in ids and subject_hash(import_id) not in undone
+
+    return is_theirs
+
+
+def _to_erase(connection: duckdb.DuckDBPyConnection, erased: Erased) -> Going:
+    going: Going = {}
     for line in refused_lines(connection):
-        if is_refused_about(line.quarantine_id, line.claimed_type, line.line, line.reason, erased):
+        if is_refused_about(line, erased):
             going.setdefault(line.segment, []).append(
                 (line.quarantine_id, (line.offset, line.length))
             )

@@ -21,9 +21,9 @@ from orb_learning._types import (
 )
 from orb_learning.capture import Recorder
 from orb_learning.errors import InvalidEventError, OrbLearningError
-from orb_learning.events import Event, TaskErased, UserErased, describe
+from orb_learning.events import Event, describe
 from orb_learning.home import Home
-from orb_learning.staging import Erased, Found, find, open_staging
+from orb_learning.staging import TOMBSTONES, Erased, Found, find, open_staging
 from orb_learning.upkeep._intake import take_in
 
 
@@ -113,9 +113,8 @@ def _forms(user: str) -> set[str]:
 
 
 def _tombstone(subject: str, value: str, reason: str | None = None) -> Event:
-    if subject == "task":
-        return TaskErased(task_hash=value, reason=reason)
-    return UserErased(user_hash=value, reason=reason)
+    cls = next(cls for cls, erases in TOMBSTONES.items() if erases == subject)
+    return cls.model_validate({f"{subject}_hash": value, "reason": reason})
 
 
 def _tell(home: Home, tombstones: Sequence[Event]) -> None:

@@ -266,7 +266,7 @@ class OddLines:
         if name == "metadata":
             flat = {"branch": "main", "run": chance.randrange(100)}
             return chance.choice((flat, flat, {}, {"nested": flat}, {"ratio": chance.random()}))
-        if name.endswith("_id") and name not in ("pool_id", "user_id"):
+        if name.endswith("_id") and name not in ("pool_id", "user_id", "import_id"):
             return UUID(int=chance.getrandbits(chance.choice((3, 128))))
         if name.endswith("_at") or name == "timestamp":
             return _NOON + timedelta(seconds=chance.choice((0, 1, 0.5, 86400 * chance.random())))

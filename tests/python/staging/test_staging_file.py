@@ -56,7 +56,7 @@ def test_a_new_staging_file_is_private_and_has_every_table(home):
             ).fetchall()
     finally:
         os.umask(before)
-    assert tables == [(20,)]
+    assert tables == [(21,)]
     assert stat.S_IMODE(home.staging.stat().st_mode) == 0o600
 
 

@@ -18,7 +18,7 @@ BAD = b"no JSON of anybody"
 
 @pytest.fixture
 def held(home, spool, staging, tmp_path, pool):
-    """A quarantine with two lines of the spool, one of a hook and two of an import."""
+    """Quarantine two lines of the spool, one of a hook and two of an import; return its id."""
     spool.write("a.jsonl", BAD, pool(1), b'{"half": ')
     with Telemetry(home.root) as telemetry:
         telemetry.capture_feedback_sync(task_id="T-1", feedback_type="accepted", rating=9)
@@ -26,22 +26,27 @@ def held(home, spool, staging, tmp_path, pool):
         rows = [{**row, "model_tier": "m", "success": word} for word in ("so", "hm", True)]
         file = tmp_path / "runs.jsonl"
         file.write_text("\n".join(map(json.dumps, rows)))
-        assert import_files(telemetry, [file]).rejected == 2
+        report = import_files(telemetry, [file])
+        assert report.rejected == 2
     staging.load()
     assert len(list_quarantine(home)) == 5
+    return report.import_id
 
 
 @pytest.mark.parametrize(
     ("chosen", "left"),
     [
-        ({"imported": True}, 3),
+        ({"import_id": "its own"}, 3),
+        ({"import_id": "another"}, 5),
         ({"reason": "STATUS word 'so'"}, 4),
         ({"reason": "json"}, 3),
-        ({"imported": True, "reason": "not JSON"}, 5),
+        ({"import_id": "its own", "reason": "not JSON"}, 5),
         ({"reason": ""}, 0),
     ],
 )
 def test_what_is_chosen_goes_for_good(home, staging, held, chosen, left):
+    if chosen.get("import_id") == "its own":
+        chosen = {**chosen, "import_id": held}
     lines = in_quarantine(home, **chosen)
     assert discard(home, lines) == len(lines) == 5 - left
     staging.load()  # the ledger adds up
@@ -66,5 +71,5 @@ def test_its_text_is_in_no_segment(home, staging, held):
 
 
 def test_a_home_that_is_not_there_has_nothing_in_quarantine(home):
-    assert in_quarantine(home, imported=True) == []
+    assert in_quarantine(home, import_id="runs-1") == []
     assert not home.root.exists()
