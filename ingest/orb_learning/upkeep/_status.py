@@ -93,6 +93,12 @@ def read_status(home: Home) -> Status:
                         " from ledger.quarantine",
                         [UNKNOWN_WORD],
                     ).fetchall()
+                if ("removals",) in ledger:
+                    ((removed,),) = connection.execute(
+                        "select coalesce(cast(sum(row_count) as bigint), 0) from ledger.removals"
+                        " where table_name != 'ledger.quarantine'"
+                    ).fetchall()
+                    loaded -= removed
                 if ("retention",) in ledger and (floor := floor_of(connection)):
                     hidden = hidden_events(connection, floor)
         except HomeError as error:

@@ -17,7 +17,7 @@ from orb_learning.home import Home
 from orb_learning.refresh import ScheduleState
 from orb_learning.refresh._state import write_state
 from orb_learning.staging import downgrade, open_staging_file
-from orb_learning.upkeep import Status, prune, read_status, take_in
+from orb_learning.upkeep import Status, prune, read_status, request_erasure, take_in
 from publishing import AS_OF, fill, publish, warehouse_of
 
 NOTHING = {"spool": 0, "staging": 0, "warehouse": 0, "embeddings": 0, "published": 0}
@@ -27,6 +27,18 @@ def everything_in(folder: Path) -> dict[Path, tuple[int, int]]:
     return {
         entry: (entry.lstat().st_mtime_ns, entry.lstat().st_size) for entry in folder.rglob("*")
     }
+
+
+def test_what_was_removed_is_not_counted_as_loaded(home):
+    with Telemetry(home.root) as telemetry:
+        for task in ("t", "u"):
+            telemetry.capture_feedback_sync(task, feedback_type="thumbs_up")
+    take_in(home)
+    assert read_status(home).loaded_events == 2
+    request_erasure(home, tasks=["t"])
+    take_in(home)
+    # The one that stays, and two tombstones: a task of a name has one of its own.
+    assert read_status(home).loaded_events == 3
 
 
 def test_a_home_that_is_not_there_yet_has_nothing_and_is_not_made(home):
