@@ -198,7 +198,7 @@ def _unknown(value: object) -> str:
     return (
         f"{UNKNOWN_WORD}{word}' unknown; known are {good}, … as success and {bad}, … as failure "
         f"(docs/hooks.md); teach yours: Telemetry(status_words={{{shown!r}: True}}) or "
-        f"--status-word '{shown}=success'"
+        f"--status-word '{shown}=success', or =failure if it says that"
     )
 
 

@@ -630,7 +630,10 @@ def test_an_import_is_listed_and_undone(run, tmp_path):
     assert listed[1].split()[0] == import_id
     assert listed[1].split()[3:5] == ["1", "1"]
     undone = run("imports", "undo", import_id, "--yes")
-    assert (undone.code, undone.out) == (0, "1 rows and 1 refused ones are gone\n")
+    assert (undone.code, undone.out) == (
+        0,
+        "1 rows and 1 refused ones are gone; the next `orb-learning refresh` shows it\n",
+    )
     assert len(run("imports", "list").out.splitlines()) == 1
     assert failed(run("imports", "undo", import_id, "--yes")) == (
         f"there is no import '{import_id}'; see `orb-learning imports list`"

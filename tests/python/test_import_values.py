@@ -94,9 +94,9 @@ def test_eight_digits_as_text_are_a_day(imported):
 
 @pytest.mark.parametrize("said", [True, False])
 def test_a_boolean_is_no_time(imported, said):
-    event = imported(timestamp=said)
+    event = imported(occurred_at=said)
     assert isinstance(event, InvalidEvent)
-    assert event.reason.startswith("timestamp: ")
+    assert event.reason.startswith("occurred_at: ")
 
 
 @pytest.mark.parametrize("said", [True, False])
@@ -154,7 +154,7 @@ def test_other_bytes_are_no_id(telemetry, recorded, tmp_path):
 
 
 def test_a_refused_row_shows_its_id_as_whoever_is_meant(telemetry, recorded, tmp_path):
-    row = {**ROW, "task_id": TASK.bytes, "timestamp": "soon"}
+    row = {**ROW, "task_id": TASK.bytes, "success": "perhaps"}
     import_files(telemetry, [write_parquet(tmp_path / "a.parquet", [row])])
     assert str(TASK) in recorded()[0].payload
 

@@ -80,6 +80,16 @@ def import_(
             show_default="no, or what the preset says",
         ),
     ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The zone of times without an offset, as Europe/Berlin."),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="How times are written, as '%m/%d/%Y %I:%M %p' (strptime)."
+        ),
+    ] = None,
     attempts_from: Annotated[
         int, typer.Option(min=0, max=1, help="The number of a task's first attempt in the files.")
     ] = 1,
@@ -99,7 +109,8 @@ def import_(
 
     Rows go to the spool and are loaded by the next refresh; rows that cannot be accepted go to
     quarantine with the reason, and the exit code is 2. A file that holds no runs is refused whole.
-    Importing a file twice changes nothing. docs/importing.md has every field and form.
+    Importing a file twice in the same way changes nothing; `imports undo` takes an import back.
+    docs/importing.md has every field and form.
 
     `orb-learning import 'runs/*.csv' --map model_tier=Model --map "task_type='bench'"`
     """
@@ -130,6 +141,8 @@ def import_(
             field_map=field_map,
             rows=rows,
             assume_utc=assume_utc,
+            timezone=timezone,
+            time_format=time_format,
             attempts_from=attempts_from,
             dry_run=dry_run,
             on_progress=advance,

@@ -65,4 +65,7 @@ def undo(
         is_sure=yes,
     )
     gone = upkeep.undo_import(context.obj, import_id)
-    out.print(f"{gone.rows:,} rows and {gone.refused:,} refused ones are gone")
+    out.print(
+        f"{gone.rows:,} rows and {gone.refused:,} refused ones are gone; "
+        "the next `orb-learning refresh` shows it"
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
+from itertools import islice, zip_longest
 from typing import TextIO
 
 from orb_learning.errors import ImportFileError
@@ -18,6 +19,8 @@ from orb_learning.importer._sources import Source
 _DELIMITERS = (",", ";", "\t", "|", "^", "~")
 _SAMPLE_CHARACTERS = 256 * 1024
 _SAMPLE_ROWS = 50
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)(?:,[0-9]+)?\s*")
+_SURELY_DECIMAL = re.compile(r"\s*[-+]?(?:[0-9.]+,(?:[0-9]{1,2}|[0-9]{4,})|0+,[0-9]+)\s*")
 _JSON_COLUMNS = ("metadata", "candidates")
 
 
@@ -35,6 +38,7 @@ def read_csv(source: Source, encoding: str) -> Iterator[Row | BadRow]:
     """
     with _any_length(), _text(source, encoding) as text:
         skipped, style = _style(source, text)
+        decimals = set() if style.delimiter == "," else _decimal_commas(text, skipped, style)
         text.seek(0)
         for _ in range(skipped):
             text.readline()
@@ -43,6 +47,9 @@ def read_csv(source: Source, encoding: str) -> Iterator[Row | BadRow]:
         for cells in rows:
             if not cells:
                 continue
+            for place in decimals:
+                if place < len(cells) and _DECIMAL_COMMA.fullmatch(cells[place]):
+                    cells[place] = cells[place].replace(".", "").replace(",", ".")
             row = {name: cell for name, cell in zip(header, cells, strict=False) if cell}
             if any(cells[len(header) :]):
                 yield BadRow(
@@ -55,6 +62,29 @@ def read_csv(source: Source, encoding: str) -> Iterator[Row | BadRow]:
                 )
             else:
                 yield with_json(row, [name for name in _JSON_COLUMNS if name in row])
+
+
+def _decimal_commas(text: TextIO, skipped: int, style: type[_Style]) -> set[int]:
+    """Return the places of columns whose numbers have decimal commas, as the first rows show it.
+
+    A comma before three digits may be one between thousands, so one before fewer or more, or behind
+    a leading zero, has to show what it is.
+    """
+    text.seek(0)
+    sample = text.read(_SAMPLE_CHARACTERS)
+    lines = "".join(sample.splitlines(keepends=True)[skipped:])
+    with suppress(csv.Error):
+        rows = list(csv.reader(io.StringIO(lines, newline=""), style))[1:]
+        if len(sample) == _SAMPLE_CHARACTERS:
+            rows.pop()  # it may be cut
+        columns = ([cell for cell in column if cell] for column in zip_longest(*rows, fillvalue=""))
+        return {
+            place
+            for place, cells in enumerate(columns)
+            if any(_SURELY_DECIMAL.fullmatch(cell) for cell in cells)
+            and all(_DECIMAL_COMMA.fullmatch(cell) for cell in cells)
+        }
+    return set()
 
 
 @contextmanager

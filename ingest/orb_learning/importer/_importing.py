@@ -9,7 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -34,7 +34,7 @@ from orb_learning.importer._mapping import USER, FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source, opened
 from orb_learning.importer._survey import Scales, Settings, look_through
-from orb_learning.importer._times import moment_of
+from orb_learning.importer._times import Clock, zone_named
 from orb_learning.spool import MAX_LINE_BYTES
 
 TIMES = ("timestamp", "occurred_at", "captured_at")
@@ -143,6 +143,8 @@ def import_files(
     field_map: FieldMap | None = None,
     rows: str | None = None,
     assume_utc: bool = False,
+    timezone: str | None = None,
+    time_format: str | None = None,
     attempts_from: int = 1,
     dry_run: bool = False,
     on_progress: Callable[[int], None] | None = None,
@@ -159,6 +161,8 @@ def import_files(
         rows: the path to the rows within a JSON object, a list or an object of objects; `.` is the
             object itself; None to find a list.
         assume_utc: read times without an offset as UTC instead of refusing them.
+        timezone: the zone of times without an offset, such as `Europe/Berlin`.
+        time_format: how times are written, as `strptime` takes it.
         attempts_from: the number of a task's first attempt in these files, 0 or 1.
         dry_run: write nothing, and tell what would be recorded.
         on_progress: called with the number of rows read since its last call.
@@ -170,7 +174,12 @@ def import_files(
         SpoolWriteError: the spool cannot be written; what was recorded before stays.
     """
     settings = Settings(
-        _new_id(paths), field_map or FieldMap(), assume_utc, attempts_from, telemetry.reading, rows
+        _new_id(paths),
+        field_map or FieldMap(),
+        Clock(zone_named(timezone) if timezone else UTC if assume_utc else None, time_format),
+        attempts_from,
+        telemetry.reading,
+        rows,
     )
     with opened(paths) as sources:
         scales = Scales(telemetry.reading.quality_scale, attempts_from)
@@ -258,17 +267,23 @@ def _with_user(row: Row, settings: Settings) -> Row:
 
 
 def _with_remedy(reason: str) -> str:
-    return f"{reason}; --assume-utc reads it as UTC" if _NO_OFFSET in reason else reason
+    if _NO_OFFSET in reason:
+        return f"{reason}; --assume-utc reads it as UTC, --timezone as of another zone"
+    return reason
 
 
 def _accept(row: Row, settings: Settings, seen: _Seen) -> ExecutionRecorded:
     row = without_derived(row)
+    if isinstance(row.get("success"), dict | list):
+        raise InvalidEventError(
+            "success holds others; map what says how the run ended, as --map success=verdict.state"
+        )
     if (user := settings.field_map.one(USER, row)) is not None:
         said = row.get("metadata")
         row["metadata"] = {**(said if isinstance(said, dict) else {}), USER: user}
     if settings.attempts_from == 0 and (attempt := number_of(row.get("attempt"))) is not None:
         row["attempt"] = attempt + 1
-    row.update({name: moment_of(row[name], settings.assume_utc) for name in TIMES if name in row})
+    row.update({name: settings.clock.read(row[name]) for name in TIMES if name in row})
     values = cleaned(to_values(ExecutionRecorded, [row], settings.reading))
     spelled = json.dumps(json_value(values), sort_keys=True, ensure_ascii=False)
     if values.get("task_id") is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from orb_learning._coercion import spells_epoch
 from orb_learning._spellings import spellings
 from orb_learning._success import SPEAKING
 from orb_learning.capture import Reading, number_of
@@ -17,7 +18,7 @@ from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import FieldMap
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source
-from orb_learning.importer._times import moment_of
+from orb_learning.importer._times import Clock
 
 _MAX_COLUMNS = 1000
 _SHOWN_COLUMNS = 20
@@ -48,7 +49,7 @@ class Settings:
 
     import_id: str
     field_map: FieldMap
-    assume_utc: bool
+    clock: Clock
     attempts_from: int
     reading: Reading
     rows: str | None = None
@@ -97,7 +98,8 @@ def look_through(source: Source, settings: Settings, scales: Scales) -> list[str
     columns: dict[str, None] = {}
     filled: set[str] = set()
     is_empty = True
-    is_naive: bool | None = None
+    is_naive = is_timed = False
+    unread: object = None
     for number, row in enumerate(settings.rows_of(source), start=1):
         if isinstance(row, BadRow):
             continue
@@ -109,15 +111,26 @@ def look_through(source: Source, settings: Settings, scales: Scales) -> list[str
             columns.update(dict.fromkeys(row))
         filled.update(key for key, value in mapped.items() if value is not None)
         scales.see(mapped, f"{Path(source.name).name} row {number}")
-        if is_naive is not False and (given := mapped.get("timestamp")) is not None:
-            moment = moment_of(given, settings.assume_utc)
-            is_naive = isinstance(moment, datetime) and moment.tzinfo is None
+        if not is_timed and (given := mapped.get("timestamp")) is not None:
+            read = settings.clock.read(given)
+            if isinstance(read, datetime) and read.tzinfo is None:
+                is_naive = True
+            elif isinstance(read, str) and not spells_epoch(read):
+                unread = unread or read
+            else:
+                is_timed = True
     if is_empty:
         return []
-    if is_naive:
+    if is_naive and not is_timed:
         raise ImportFileError(
             f"{source.name}: no timestamp has an offset, so which moments they are is not known; "
-            "say --assume-utc if they are in UTC, else write them with one"
+            "say --assume-utc if they are in UTC, else --timezone, as Europe/Berlin"
+        )
+    if unread and not is_timed:
+        raise ImportFileError(
+            f"{source.name}: no timestamp is read, such as {str(unread)[:60]!r}; write it as "
+            "2026-11-20T14:05:00+01:00 or in seconds since 1970, or say how it is written: "
+            "--time-format '%d/%m/%Y %H:%M'"
         )
     settings.field_map.refuse_unfound(source.name, list(columns))
     missing = [name for name, keys in NEEDED.items() if not filled & keys]
