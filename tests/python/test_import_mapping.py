@@ -76,6 +76,28 @@ def test_a_path_leads_to_what_is_there(path, value):
     assert look_up(row, path) == value
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        [],
+        [{"usd": 1}, {}],
+        [{"usd": 1}, {"usd": None}],
+        [{"usd": "much"}],
+        [3],
+        {"usd": 1},
+        7,
+        None,
+    ],
+)
+def test_nobody_knows_the_sum_over_a_list_that_lacks_a_number(usage):
+    assert look_up({"usage": usage}, "usage[*].usd") is ABSENT
+
+
+def test_a_sum_is_exact(imported):
+    (event,) = imported({**ROW, "usage": [0.1] * 10}, maps=("actual_cost=usage[*]",))
+    assert event.actual_cost == 1
+
+
 NOWHERE = (
     "b a.b a[0] calls[2] calls[-3] calls[x] calls.model calls[0 calls[1e0] text[0] text.0 . .. "
     "calls[99999999999999999999]"
@@ -108,6 +130,10 @@ def test_a_path_to_nowhere_is_absent(path):
         ("ms+500", 2000),
         ("ms-500", 1000),
         ("calls[0].ms/10", 4),
+        ("usage[*].usd", 1.75),
+        ("usage[*].usd*2", 3.5),
+        ("nested[*].parts[*]", 6),
+        ("sums[*]", "a key of that name"),
         ("a-1", "a key of that name"),
         ("text*2", "12 apples"),
         ("flag*2", True),
@@ -122,6 +148,9 @@ def test_a_field_is_given_what_its_source_says(source, value):
         "score": 0.29,
         "metrics": {"cost": 2},
         "calls": [{"ms": 40}],
+        "usage": [{"usd": 0.5}, {"usd": "1.25"}],
+        "nested": [{"parts": [1, 2]}, {"parts": [3]}],
+        "sums[*]": "a key of that name",
         "a-1": "a key of that name",
         "text": "12 apples",
         "flag": True,

@@ -17,7 +17,7 @@ USER = "user_id"
 """What no field takes goes into the metadata, and there `erase` looks for this one."""
 
 _SHOWN_COLUMNS = 20
-_FIELDS = {*ExecutionRecorded.model_fields, USER}
+_FIELDS = {*ExecutionRecorded.model_fields, USER} - {"event_type", "import_id"}
 
 
 class FieldMap:
@@ -28,8 +28,8 @@ class FieldMap:
 
         Args:
             expressions: a field of `ExecutionRecorded`, or `user_id`, and what it is taken from: a
-                path, `metadata.model` or `calls[0].model`; a path and one number,
-                `duration_seconds=ms/1000`; the seconds between two times,
+                path, `metadata.model`, `calls[0].model`, or `calls[*].usd` for a sum; a path and
+                one number, `duration_seconds=ms/1000`; the seconds between two times,
                 `duration_seconds=end - start`; text with paths in braces,
                 `model_tier={metadata.agent}|{metadata.model}`; text in quotes,
                 `pool_type='bench'`; a number; `true`, `false` or `null`. Of several for one field,

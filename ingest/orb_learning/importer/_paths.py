@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from orb_learning.capture import number_of
 
 ABSENT: Any = object()
 """What a path leads to that leads nowhere; null is something."""
@@ -12,6 +15,7 @@ ABSENT: Any = object()
 WHOLE = "."
 """The path to the rows of a file that names the whole of it."""
 
+_ALL = "[*]"
 _END = re.compile(r"[.\[]")
 _ITEM = re.compile(r"(?:\[(-?\d{1,9})\]|(-?\d{1,9}))(?=$|[.\[])")
 
@@ -20,7 +24,8 @@ def look_up(value: Any, path: str) -> Any:
     """Return what a path leads to in a row, or `ABSENT`.
 
     The longest key wins: `a.b` is the key `a.b` if there is one, else the `b` of an `a`. A number
-    is an item of a list, from 0 on, or from -1 back from its end.
+    is an item of a list, from 0 on, or from -1 back from its end. `[*]` is the sum over a list,
+    which nobody knows if an item has no number there.
     """
     if not path:
         return value
@@ -30,6 +35,11 @@ def look_up(value: Any, path: str) -> Any:
                 found = look_up(value[path[:end]], _rest(path, end))
                 if found is not ABSENT:
                     return found
+    elif isinstance(value, list) and path.startswith(_ALL):
+        numbers = [number_of(look_up(item, _rest(path, len(_ALL)))) for item in value]
+        known = [number for number in numbers if number is not None]
+        if numbers and len(known) == len(numbers):
+            return math.fsum(known)
     elif isinstance(value, list):
         item = _ITEM.match(path)
         place = int(item[1] or item[2]) if item else len(value)

@@ -13,6 +13,7 @@ import pytest
 
 from orb_learning.events import ExecutionRecorded, RoutingDecision, RoutingOutcome
 from orb_learning.refresh import Refresher
+from orb_learning.upkeep import take_in
 
 from .warehouse import Warehouse
 
@@ -128,3 +129,16 @@ def test_a_day_whose_only_execution_moves_away_is_in_no_mart(
     incremental = warehouse.tables()
     warehouse.run("--full-refresh")
     assert warehouse.tables() == incremental
+
+
+def test_two_loads_between_two_runs_come_in_both(tmp_path: Path, parsed: Refresher) -> None:
+    warehouse = Warehouse(tmp_path / "home", parsed)
+    told = [RoutingOutcome(task_id=UUID(int=number), success=True) for number in range(1, 4)]
+    warehouse.write(told[:1])
+    warehouse.run()
+    for event in told[1:]:
+        warehouse.write([event])
+        take_in(warehouse.home)
+    warehouse.run()
+    found = warehouse.tables()["main.executions"]
+    assert {row[0] for row in found} == {event.task_id for event in told}
