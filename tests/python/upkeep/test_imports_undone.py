@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from orb_learning.importer import import_files
 from orb_learning.staging import list_quarantine
 from orb_learning.upkeep import (
     Import,
+    _erasure,
     backup,
     list_imports,
     migrate_down,
@@ -101,6 +103,9 @@ def test_a_row_of_two_imports_is_the_firsts(home, imported, names, is_loaded_apa
     undo_import(home, second)
     assert names() == ["a", "b"]
     assert len(list_quarantine(home)) == 1
+    reset(home)
+    assert names() == ["a", "b"], "its lines are still there"
+    assert len(list_quarantine(home)) == 1
 
 
 def test_what_a_later_import_brought_again_goes_with_the_first(home, imported, names):
@@ -150,6 +155,31 @@ def test_a_kill_in_between_leaves_it_to_the_next_run(home, imported, names, poin
     pid = os.fork()
     if pid == 0:
         _faults.arm(point)
+        undo_import(home, wrong)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert names() == ["b"]
+    reset(home)
+    assert names() == ["b"]
+    assert list_quarantine(home) == []
+
+
+def test_a_kill_between_the_lines_of_two_imports_leaves_none_behind(home, imported, names):
+    """The second one's lines are known by the first one's alone, so those have to go last."""
+    wrong = imported("a", "hm")
+    take_in(home)
+    imported("a", "b", "hm")
+    take_in(home)
+    pid = os.fork()
+    if pid == 0:
+        blank, passes = _erasure._blank_lines, count(1)
+
+        def dying(*arguments: Any) -> set[str]:
+            if next(passes) == 3:  # after looking, and after the lines of one of them
+                os.kill(os.getpid(), signal.SIGKILL)
+            return blank(*arguments)
+
+        _erasure._blank_lines = dying
         undo_import(home, wrong)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
