@@ -629,6 +629,9 @@ def test_an_import_is_listed_and_undone(run, tmp_path):
     assert len(listed) == 2
     assert listed[1].split()[0] == import_id
     assert listed[1].split()[3:5] == ["1", "1"]
+    assert (
+        f"--home {tmp_path}" in run("--home", tmp_path / "h", "import", tmp_path / "runs.jsonl").err
+    )
     undone = run("imports", "undo", import_id, "--yes")
     assert (undone.code, undone.out) == (
         0,

@@ -132,6 +132,14 @@ def test_a_file_of_which_no_time_is_read_is_refused_once(said, home, time):
     assert list(home.spool.glob("*")) == []
 
 
+@pytest.mark.parametrize("time", ["0001-01-01 00:00", "01.01.0001", "9999-12-31 23:59"])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_time_at_the_end_of_the_calendar_refuses_its_row_alone(said, zone, time):
+    first, second = said([(time, "1", "1"), (Z, "1", "1")], timezone=zone)
+    assert isinstance(first, InvalidEvent)
+    assert isinstance(second, ExecutionRecorded)
+
+
 def test_one_time_that_is_not_read_refuses_its_row_alone(said):
     first, second = said([("soon", "1", "1"), (Z, "1", "1")])
     assert isinstance(first, InvalidEvent)
@@ -147,3 +155,21 @@ def test_success_that_holds_others_is_refused_with_what_to_do(
     assert event.reason == (
         "success holds others; map what says how the run ended, as --map success=verdict.state"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "start", "end", "seconds"),
+    [
+        ({"timezone": "Europe/Berlin"}, "29.03.2026 01:30", "29.03.2026 03:30", 3600),
+        ({"assume_utc": True}, "29.03.2026 01:30", "29.03.2026 03:30", 7200),
+        ({"time_format": "%d/%m/%Y %H:%M%z"}, "1/3/2026 12:00+0100", "1/3/2026 11:10Z", 600),
+    ],
+)
+def test_times_that_are_subtracted_are_read_as_all_others(
+    import_into, home, events_in, tmp_path: Path, options, start, end, seconds
+):
+    row = {**ROW, "timestamp": start, "ended": end}
+    field_map = FieldMap(["duration_seconds=ended - timestamp"])
+    import_into(write_json(tmp_path / "a.jsonl", [row]), field_map=field_map, **options)
+    (event,) = events_in(home.spool)
+    assert event.duration_seconds == seconds

@@ -160,7 +160,10 @@ def import_(
     for reason in report.reasons:
         err.print(f"rejected: {printable(reason)}")
     if report.rows and not dry_run:
-        err.print(f"note: `{this_program()} imports undo {report.import_id}` takes this back")
+        program = this_program()
+        if context.find_root().params.get("home"):
+            program += f" --home {as_typed(home.root)}"
+        err.print(f"note: `{program} imports undo {report.import_id}` takes this back")
     _tell_of_retention(home, report)
     if report.rejected:
         raise typer.Exit(2)

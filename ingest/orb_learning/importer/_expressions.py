@@ -11,7 +11,7 @@ from orb_learning.capture import number_of
 from orb_learning.errors import ImportFileError, InvalidEventError
 from orb_learning.importer._paths import ABSENT, look_up
 from orb_learning.importer._row import Row
-from orb_learning.importer._times import seconds_between
+from orb_learning.importer._times import Clock
 
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,2})?")
@@ -44,7 +44,7 @@ class Path:
         if self._sign == "/" and not self._number:
             raise ImportFileError(f"--map: {text} divides by nothing")
 
-    def of(self, row: Row) -> Any:
+    def of(self, row: Row, clock: Clock) -> Any:
         """Return what it leads to; a value that is no number stays what it is."""
         found = look_up(row, self.text)
         if found is ABSENT and self._operand:
@@ -65,18 +65,18 @@ class Between:
     end: Path
     start: Path
 
-    def of(self, row: Row) -> Any:
+    def of(self, row: Row, clock: Clock) -> Any:
         if (found := look_up(row, self.whole)) is not ABSENT:
             self.end.is_found = self.start.is_found = True
             return found
-        return seconds_between(self.end.of(row), self.start.of(row))
+        return clock.seconds_between(self.end.of(row, clock), self.start.of(row, clock))
 
 
 @dataclass(slots=True)
 class Constant:
     value: Any
 
-    def of(self, row: Row) -> Any:
+    def of(self, row: Row, clock: Clock) -> Any:
         return self.value
 
 
@@ -87,14 +87,14 @@ class Template:
     name: str
     parts: list[str | Path]
 
-    def of(self, row: Row) -> str:
-        return "".join(map(str, self._filled(row)))
+    def of(self, row: Row, clock: Clock) -> str:
+        return "".join(map(str, self._filled(row, clock)))
 
-    def _filled(self, row: Row) -> Iterator[Any]:
+    def _filled(self, row: Row, clock: Clock) -> Iterator[Any]:
         for part in self.parts:
             if isinstance(part, str):
                 yield part
-            elif (found := part.of(row)) is None:
+            elif (found := part.of(row, clock)) is None:
                 raise InvalidEventError(f"{self.name}: the row has no {part.text} to take it from")
             else:
                 yield found

@@ -252,7 +252,7 @@ def _to_event(
             _with_user(shown, settings) if isinstance(shown, dict) else shown, row.reason, settings
         )
     try:
-        return _accept(settings.field_map.apply(row), settings, seen)
+        return _accept(settings.field_map.apply(row, settings.clock), settings, seen)
     except ValidationError as error:
         reason = _with_remedy(describe(error))
     except (InvalidEventError, TypeError, ValueError) as error:

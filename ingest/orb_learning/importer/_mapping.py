@@ -12,6 +12,7 @@ from orb_learning.events import ExecutionRecorded
 from orb_learning.importer._expressions import NOTHING, Expression, parsed, paths_of
 from orb_learning.importer._presets import Preset
 from orb_learning.importer._row import Row
+from orb_learning.importer._times import USUAL, Clock
 
 USER = "user_id"
 """What no field takes goes into the metadata, and there `erase` looks for this one."""
@@ -45,8 +46,12 @@ class FieldMap:
         self._presets = {name: given[name] for name in given if name not in self._own}
         self._left_out = preset.left_out if preset else ()
 
-    def apply(self, row: Row) -> Row:
+    def apply(self, row: Row, clock: Clock = USUAL) -> Row:
         """Return the row with the mapped fields set; one whose path it lacks is not mapped.
+
+        Args:
+            row: a row of a file.
+            clock: reads the times that a source subtracts.
 
         Raises:
             InvalidEventError: the row lacks a part of a template.
@@ -55,12 +60,12 @@ class FieldMap:
             return row
         mapped = {key: value for key, value in row.items() if key not in self._left_out}
         for name, sources in self._own.items():
-            found, refusal = _first(sources, row)
+            found, refusal = _first(sources, row, clock)
             if found is None and refusal:
                 raise refusal
             _set(mapped, name, found)
         for name, sources in self._presets.items():
-            found, _ = _first(sources, row)
+            found, _ = _first(sources, row, clock)
             if self.preset and found in self.preset.says_nothing.get(name, ()):
                 found = NOTHING
             _set(mapped, name, found)
@@ -68,7 +73,7 @@ class FieldMap:
 
     def one(self, name: str, row: Row) -> Any:
         """Return what a field is mapped to in a row; None where it is not, or nowhere."""
-        found, _ = _first(self._own.get(name, ()), row)
+        found, _ = _first(self._own.get(name, ()), row, USUAL)
         return None if found is NOTHING else found
 
     def reads(self, column: str) -> bool:
@@ -132,13 +137,15 @@ def _by_field(expressions: Sequence[str]) -> dict[str, list[Expression]]:
     return fields
 
 
-def _first(sources: Sequence[Expression], row: Row) -> tuple[Any, InvalidEventError | None]:
+def _first(
+    sources: Sequence[Expression], row: Row, clock: Clock
+) -> tuple[Any, InvalidEventError | None]:
     """Return the first value that a row has, and why the last that it lacks is none."""
     found: Any = None
     refusal = None
     for source in sources:
         try:
-            found = source.of(row)
+            found = source.of(row, clock)
         except InvalidEventError as error:
             found, refusal = None, error
         if found is not None and found != "":

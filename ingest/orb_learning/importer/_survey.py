@@ -106,7 +106,7 @@ def look_through(source: Source, settings: Settings, scales: Scales) -> list[str
         is_empty = False
         mapped = row
         with suppress(InvalidEventError):
-            mapped = settings.field_map.apply(row)
+            mapped = settings.field_map.apply(row, settings.clock)
         if len(columns) < _MAX_COLUMNS:
             columns.update(dict.fromkeys(row))
         filled.update(key for key, value in mapped.items() if value is not None)

@@ -45,8 +45,24 @@ class Clock:
             except ValueError:
                 return given
         if self.zone and isinstance(given, datetime) and given.tzinfo is None:
-            return given.replace(tzinfo=self.zone)
+            # In UTC, for of two times in one zone Python subtracts what their clocks showed.
+            with suppress(OverflowError):  # near the first or last day that there is
+                return given.replace(tzinfo=self.zone).astimezone(UTC)
         return given
+
+    def seconds_between(self, end: object, start: object) -> float | None:
+        """Return the seconds from one time to another; None if they are no times to compare."""
+        try:
+            last, first = (moment(self.read(given)) for given in (end, start))
+            if isinstance(last, datetime) and isinstance(first, datetime):
+                return (last - first).total_seconds()
+        except (TypeError, ValueError):  # no time, or only one of them has an offset
+            return None
+        return None
+
+
+USUAL = Clock()
+"""Reads times as most files spell them."""
 
 
 def zone_named(name: str) -> tzinfo:
@@ -72,14 +88,3 @@ def _year_first(text: str) -> str:
     day, month, year, hour, minute, rest = found.groups()
     time = f"T{int(hour):02}:{minute}{rest.replace(' ', '')}" if hour else ""
     return f"{year}-{int(month):02}-{int(day):02}{time}"
-
-
-def seconds_between(end: object, start: object) -> float | None:
-    """Return the seconds from one time to another; None if they are no times to compare."""
-    try:
-        last, first = (moment(Clock().read(given)) for given in (end, start))
-        if isinstance(last, datetime) and isinstance(first, datetime):
-            return (last - first).total_seconds()
-    except (TypeError, ValueError):  # no time, or only one of them has an offset
-        return None
-    return None

@@ -26,10 +26,10 @@ from orb_learning.spool import blank_segment
 from orb_learning.staging._batch import Batch, Refusal
 from orb_learning.staging._owners import (
     Erased,
-    given,
     hashes_of,
     is_about,
     is_erased,
+    parameters,
     spelled_users,
     tasks_of,
 )
@@ -303,7 +303,7 @@ def _mark_lines(connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Era
         table = f"batch.{kind}"
         connection.execute(
             f"insert into temp.erased_lines select position from {table} where {is_about(kind)}",
-            given(connection, table, kind, erased),
+            parameters(connection, table, kind, erased),
         )
 
 
@@ -314,7 +314,7 @@ def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
         table = f"raw.{kind}"
         ((count,),) = connection.execute(
             f"delete from {table} where {is_about(kind)}",
-            given(connection, table, kind, erased),
+            parameters(connection, table, kind, erased),
         ).fetchall()
         if count:
             note_removal(connection, table, count)

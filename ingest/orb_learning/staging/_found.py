@@ -12,7 +12,7 @@ from orb_learning.staging._erasure import (
     tasks_in,
     tasks_in_refused,
 )
-from orb_learning.staging._owners import Erased, given, is_about, other_users
+from orb_learning.staging._owners import Erased, is_about, other_users, parameters
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +52,7 @@ def find(connection: duckdb.DuckDBPyConnection, erased: Erased) -> Found:
     events = feedback = 0
     for kind in EVENT_TYPES:
         table = f"raw.{kind}"
-        compared = given(connection, table, kind, erased)
+        compared = parameters(connection, table, kind, erased)
         about = f"from {table} where {is_about(kind)}"
         ((count,),) = connection.execute(f"select count(*) {about}", compared).fetchall()
         events += count

@@ -61,7 +61,7 @@ def tasks_of(
 
 
 def is_about(kind: str) -> str:
-    """Return the SQL that tells of a row whether it is about what `given` spells."""
+    """Return the SQL that tells of a row whether it is about one of its `parameters`."""
     task = "cast(task_id as varchar)" if _has_task(kind) else f"lower({_scalar('task_id')})"
     of_import = "import_id" if "import_id" in EVENT_TYPES[kind].model_fields else "null"
     return (
@@ -70,7 +70,7 @@ def is_about(kind: str) -> str:
     )
 
 
-def given(
+def parameters(
     connection: duckdb.DuckDBPyConnection, table: str, kind: str, erased: Erased
 ) -> dict[str, list[str]]:
     """Return what `is_about` compares a table's rows with."""
