@@ -29,10 +29,19 @@
     {{- return(moment) -}}
 {% endmacro %}
 
-{#- True where a date lies in the last `days` whole days up to and including that of `as_of`. -#}
+{#- The date of it, as SQL. -#}
+{% macro as_of_date() -%}
+    date '{{ as_of_moment().date() }}'
+{%- endmacro %}
+
+{#- True where a date lies in the last `days` whole days up to and including that of `as_of`; null is all of them. -#}
 {% macro within_window(date_column, days) %}
-    {%- set length = whole_number(days, 'a window must be a whole number of days') -%}
     {%- set last = as_of_moment().date() -%}
+    {%- if days is none -%}
+    {{ date_column }} <= date '{{ last }}'
+    {%- else -%}
+    {%- set length = whole_number(days, 'a window must be a whole number of days') -%}
     {%- set first = last - modules.datetime.timedelta(days=length) -%}
     {{ date_column }} between date '{{ first }}' and date '{{ last }}'
+    {%- endif -%}
 {%- endmacro %}

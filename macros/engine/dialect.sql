@@ -39,3 +39,13 @@
 {% macro seconds_between(first, last) -%}
     {{ adapter.dispatch('seconds_between', 'orb_learning')(first, last) }}
 {%- endmacro %}
+
+{#- Aggregate: the values of the latest moments as a list, the latest first. -#}
+{% macro newest(value, moment, count) -%}
+    {{ adapter.dispatch('newest', 'orb_learning')(value, moment, count) }}
+{%- endmacro %}
+
+{#- A list without any values of a type. -#}
+{% macro empty_list(type) -%}
+    {{ adapter.dispatch('empty_list', 'orb_learning')(type) }}
+{%- endmacro %}

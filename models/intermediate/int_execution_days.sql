@@ -5,8 +5,7 @@ with final as (
     select
         date,
         count(*) as executions,
-        -- As the macro day_fingerprint has it, types included, or every run would build every day.
-        {{ combined(['count(*)', 'cast(sum(load_id) as bigint)', 'max(load_id)']) }} as fingerprint
+        {{ version_of_executions() }} as fingerprint
     from {{ ref('executions') }}
     group by date
 

@@ -49,3 +49,11 @@
 {% macro duckdb__seconds_between(first, last) -%}
     (epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0
 {%- endmacro %}
+
+{% macro duckdb__newest(value, moment, count) -%}
+    arg_max({{ value }}, struct_pack(moment := {{ moment }}, value := {{ value }}), {{ count }})
+{%- endmacro %}
+
+{% macro duckdb__empty_list(type) -%}
+    cast([] as {{ type }}[])
+{%- endmacro %}

@@ -1,0 +1,49 @@
+{#- What a success is worth in USD: the var `success_value_usd`. -#}
+{% macro success_value() -%}
+    {{- positive_number('success_value_usd') -}}
+{%- endmacro %}
+
+{#- As ranks compare a value, on any engine and in Python. -#}
+{% macro ranked(value) -%}
+    round({{ value }}, 9)
+{%- endmacro %}
+
+{#- The rule and the vars that decided, as a text to be recorded with a decision. -#}
+{% macro policy_version(rule) -%}
+    {{ rule }} value={{ var('success_value_usd') }} window={{ var('evidence_window_days') or 'all' }} half_life=
+    {{- var('evidence_half_life_days') or 'none' }} min={{ var('evidence_min_tries') }},{{ var('evidence_min_costs') }}
+{%- endmacro %}
+
+{#- About how many more runs of an arm would make its gain larger than half of its standard deviation. -#}
+{% macro runs_to_settle(arm) -%}
+    case
+        when {{ arm }}.arm is not null
+            then cast(least(greatest(ceil({{ ranked(
+                '(' ~ arm ~ '.success * (1 - ' ~ arm ~ '.success) / ' ~ arm ~ '.success_variance - 1)'
+                ~ ' * (power(' ~ arm ~ '.gain_sd / (2 * ' ~ arm ~ '.gain), 2) - 1)'
+            ) }}), 1), 1000000) as bigint)
+    end
+{%- endmacro %}
+
+{#- USD with two digits behind the point. -#}
+{% macro usd(amount) -%}
+    cast(cast({{ amount }} as decimal(18, 2)) as string)
+{%- endmacro %}
+
+{#- Why the arm was chosen, in one sentence. -#}
+{% macro reason() -%}
+    case
+        when chosen.arm is null
+            then 'no arm has enough first tries and reported costs yet'
+        when chosen.arm != chosen.reference_arm
+            then chosen.arm || ' is worth ' || {{ usd('chosen.gain') }} || ' USD a task more than '
+                || chosen.reference_arm || ', the reference'
+        when nearest.arm is not null
+            then chosen.arm || ' stays: ' || nearest.arm || ' looks ' || {{ usd('nearest.gain') }}
+                || ' USD a task better, which about ' || cast({{ runs_to_settle('nearest') }} as string)
+                || ' more runs of it would settle'
+        when chosen.comparable_arms = 1
+            then chosen.arm || ' is the only arm with enough runs and reported costs'
+        else chosen.arm || ' is worth most of ' || cast(chosen.comparable_arms as string) || ' arms'
+    end
+{%- endmacro %}
