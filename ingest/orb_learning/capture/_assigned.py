@@ -10,21 +10,18 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from orb_learning.capture._names import (
-    NAME_HINT,
-    is_secret_key,
-    is_secret_name,
-    is_surely_secret,
-    word_list,
-    words_of,
-)
+from orb_learning.capture._innocent import is_innocent
+from orb_learning.capture._names import NAME_HINT, is_secret_name
+from orb_learning.capture._search import first_group
 
 if TYPE_CHECKING:
     from re import Match, Pattern
 
 _LONGEST = 4096
-_LONGEST_WORD = 200
-_WORD = "passw|passphrase|passcode|secret|credential|token|cookie|auth|jwt|pwd|pass|key"
+_WORD = (
+    "passw|passphrase|passcode|secret|credential|token|cookie|auth|jwt|pwd|pass|pw|key"
+    r"|sess(?:ion)?id|session-id|connect\.sid"
+)
 _NAME = (
     r"(?P<name{n}>(?:(?i:api|access|secret|private|auth|refresh|account|signing|encryption"
     r"|client|shared|user|db|database)[ ])*"
@@ -34,7 +31,7 @@ _NAME = (
 _QUOTE = r"(?:\\*[\"'`]|&quot;|&#3[49];|&apos;|%2[27])"
 _SPACE = r"(?:\s|\\+[nrt]|%20|%0[AaDd]|&nbsp;)"
 _EQUALS = (
-    r"(?:=>|:=|->|[:=]=?|%3[AaDd]|&#(?:58|61|[xX]3[AaDd]);|&(?:equals|colon);|\\+u003[AaDd]"
+    r"(?:=>|:=|->|[:=]=?|<<[<~-]?|%3[AaDd]|&#(?:58|61|[xX]3[AaDd]);|&(?:equals|colon);|\\+u003[AaDd]"
     r"|\\+x3[AaDd])"
 )
 # The escape before a name is no part of it: `\npassword`, `%26token`.
@@ -52,7 +49,7 @@ _ASSIGNED = (
     rf"(?:{_TYPE}|{_EQUALS}){_SPACE}*"
 )
 _FLAG = (
-    rf"(?:(?:^|[\s\"'=(\[,])--?|\b(?:ENV|setx|setenv|(?i:config|secret|env) set) )"
+    rf"(?:(?:^|[\s\"'=(\[,])--?|\b(?:ENV|setx|setenv|(?i:config|configure|secret|env) set) )"
     rf"{_NAME.format(n='_flag')}(?:{_QUOTE}\s*,|\s)\s*"
 )
 _PAIR = rf"[(\[]\s*[bu]?{_QUOTE}{_NAME.format(n='_pair')}{_QUOTE}\s*,\s*[bu]?"
@@ -68,18 +65,23 @@ _ELEMENT = (
 HEADS = "|".join((_NAMED, _PAIR, _FLAG, _ELEMENT, _ASSIGNED))
 """Where a value of a secret's name may begin: right after a match."""
 
-_ENDS = "(?i:token|cookies?|auth|authorization|jwt|pwd|pass|keys?)[_. 0-9-]*"
+_ENDS = (
+    "(?:(?i:token|cookies?|auth|authorization|jwt|pwd|pass|pw|keys?)"
+    # And not `sessionId`, which nearly every event of some hosts has.
+    r"|sess(?:ion)?id|SESS(?:ION)?ID|NET_SessionId|ession-[Ii]d|connect\.sid)[_. 0-9-]*"
+)
 HINT = (
-    rf"{NAME_HINT}|{_ENDS}(?:[\"'`\\\])%&><:=,;/}}|*]|(?:\\[nrt]|[ ])+(?i:v|content))"
+    rf"{NAME_HINT}|{_ENDS}(?:[\"'`\\\])%&><:=,;/}}|│┃*]|[ ]{{2}}|(?:\\[nrt]|[ ])+(?i:v|content))"
     rf"|(?:<|&lt;|-|ENV |setx |setenv | (?i:set) )[A-Za-z0-9_.:-]*{_ENDS}[ ]"
 )
 """What a line of JSON contains wherever a text assigns a value to a secret's name."""
 
 _SKIPPED = re.compile(
     r"(?:[|>][+-]?(?=\s*\n)|\*\*(?=\s))?(?:\s|\\+[nrt\n])*(?:<!\[CDATA\[\s*|!!\w+[ ]+(?=\S))?"
-    r"(?:(?:Some|Just|Ok|Secret|SecretStr|SecretBytes|String|str|bytes)\(|[\[({]\s*(?=\\*[\"'])"
+    r"(?:(?:Some|Just|Ok|Secret|SecretStr|SecretBytes|String|str|bytes)\("
+    r"|(?i:crypt|encrypt|digest|hashbytes|md5|password|pgp_sym_encrypt|sha[0-9]*)\((?=\\*[\"'])|[\[({]\s*(?=\\*[\"'])"
     r"|\(?ConvertTo-SecureString\s+(?:-String\s+)?)?"
-    r"(?:\\*[\"'](?:value|val)\\*[\"']\s*:\s*)?"
+    r"(?:\\*[\"'](?:[a-z]{0,20}[vV]alue|val|S)\\*[\"']\s*:\s*)?"
     r"(?:[bBuUrRfF]{1,2}(?=\\*[\"']))?"
 )
 _OPENING = re.compile(r"\"\"\"|'''|\\*[\"'`]|&quot;|&#3[49];|&apos;|%2[27]")
@@ -97,54 +99,22 @@ _SCHEME = re.compile(
     r"(?i:basic|bearer|token|digest|negotiate|ntlm|hawk|apikey|key|bot|oauth|jwt|splunk|sso-key"
     r"|aws4-hmac-sha256)(?:\s|%20|\+|\\+[nrt])+(?=\S)"
 )
-_LINE = re.compile(r"(?:[^\n\r\"'`\\]|\\(?![nr\"'])){1,4096}")
+_LINE = re.compile(
+    r"(?:=\"[^\"\n]{0,4096}\"|='[^'\n]{0,4096}'|[^\n\r\"'`\\]|\\(?![nr\"'])){1,4096}"
+)
+_SHIFT = re.compile(r"[^<]<<[-~]?\s*$")
+_HEREDOC = re.compile(
+    r"[ \t]{0,8}(?:\$\([ ]?cat[ ]?)?(?P<sign><<[-~]?)?[ ]?"
+    r"\\?[\"']?(?P<end>\w{1,100})\\?[\"']?[ \t]{0,8}(?:\r?\n|\\n)"
+)
 _FURTHER = re.compile(r"\\*[\"'`]\s*,\s*[bu]?(\\*[\"'`])")
 _INNER = re.compile(r"(?:[^<&\]]|&(?!lt;)|\](?!\]>)){1,4096}")
 _CLOSER = re.compile(r"\s*,?\s*[)\]]")
 
 _LABEL = re.compile(r"\[[a-z]+(?:-[a-z]+)?(?:\]|$)")
-_PLACEHOLDER = re.compile(
-    r"\W*"
-    r"|[*xX.…•]+"
-    r"|<[^<>]*>?"
-    r"|\$(?:env:)?[({]*[A-Z_][A-Z0-9_]*[)}]*"
-    r"|\$\{?\{.*|\$\(.*|\{\{.*|%\(?\w*\)?[sdrv]?|%[A-Z_]+%"
-    r"|\{[\w.!:]*\}?"
-    r"|lambda\b.*",
-    re.DOTALL,
-)
-# What a program says instead of a value: a call, or a look into what it holds.
-_CODE = re.compile(
-    r"[A-Za-z_][\w.:]*\(.*"
-    r"|(?:await|new|not|f|r)$"
-    r"|[A-Za-z_]\w*(?:\.\w+)*\[[\"'\w].*"
-    r"|(?:self|this|os|process|config|cfg|settings|args|opts|options|env|ctx|context|cls|request"
-    r"|req|secrets|vars|var|params|props|state|data|local|module|github|steps|inputs|Values"
-    r"|user|app|client|session|credentials?)(?:\??\.\w+)+",
-    re.DOTALL,
-)
-_COUNT = re.compile(r"[0-9][0-9.,_]*(?:[%kKMs]|ms|min)?")
-_SAYINGS = word_list(
-    """
-    a all already also always an and any are as at bad be been before boolean but bytes can
-    cannot changed char check class could default denied described did digest disabled do does
-    empty enabled error exists expired expires failed fails failure false field file for
-    forgotten found from function generated get got had has hash have header hidden how i if
-    ignored import in include incorrect int integer invalid is it its length like list locked
-    masked match matches may mismatch missing must my n/a na never new nil no nobody none not
-    null number object of off ok omit on one only optional or our out panic passed placeholder
-    please provided raise read redacted refreshed refused rejected removed required reset
-    return revoked rotate rotated rotation s said same see set should skipped so still str
-    string supplied text that the their then there these they this throw to too true type
-    undefined unknown unset unused updated used uses valid value varchar void was we were what
-    when where which who why will with without works wrong yes you your
-    """
-)
-_NOTHING = word_list("none null nil undefined true false required optional str string bytes yes no")
-_WORDS_END = re.compile(r"\\+[nrt]|[,;:.!?)\]}|]")
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
     """The name of a secret, and where its value may begin.
 
     Attributes:
@@ -182,20 +152,19 @@ def assigned_secrets(heads: Pattern[str], text: str) -> Iterator[tuple[int, int]
             found = text[value.begin : value.end]
             if value.begin < done or not found.strip() or _LABEL.match(found):
                 continue
-            if not _is_innocent(found, head, value.is_quoted):
+            if not is_innocent(found, head, value.is_quoted):
                 yield value.begin, value.end
                 done = value.end
 
 
-def _head(match: Match[str]) -> _Head:
-    groups = match.groupdict()
-    is_quoted = groups.pop("quoted") is not None
-    kind, name = next((kind, name) for kind, name in groups.items() if name)
+def _head(match: Match[str]) -> Head:
+    kind, place = first_group(match)
     form = kind.removeprefix("name").strip("_0123456789")
-    return _Head(name, form, is_quoted, match.group(), match.end())
+    is_quoted = not form and match["quoted"] is not None
+    return Head(match[place], form, is_quoted, match.group(), match.end())
 
 
-def _values(text: str, head: _Head) -> Iterator[_Value]:
+def _values(text: str, head: Head) -> Iterator[_Value]:
     """Yield the value that follows a name, or each of a list of them in quotes."""
     value = _value(text, head)
     while value is not None:
@@ -205,7 +174,10 @@ def _values(text: str, head: _Head) -> Iterator[_Value]:
         value = following and following._replace(is_listed=True)
 
 
-def _value(text: str, head: _Head) -> _Value | None:
+def _value(text: str, head: Head) -> _Value | None:
+    document = _here(text, head)
+    if document is not None or _SHIFT.search(head.said):  # or `cout << token << …`
+        return document
     skipped = _SKIPPED.match(text, head.end)
     begin = skipped.end() if skipped else head.end
     opening = _OPENING.match(text, begin)
@@ -226,6 +198,16 @@ def _value(text: str, head: _Head) -> _Value | None:
         is_closed = inner and text.startswith(("</", "&lt;/", "]]>"), inner.end())
         return _Value(begin, inner.end(), True) if inner and is_closed else None
     return _of_a_header(text, begin, head.name.lower()) or _bare(text, begin)
+
+
+def _here(text: str, head: Head) -> _Value | None:
+    """Return a here-document, up to the word that ends it or as far as one is looked at."""
+    opening = _HEREDOC.match(text, head.end)
+    if opening is None or not (opening["sign"] or _SHIFT.search(head.said)):
+        return None
+    seen = text[opening.end() : opening.end() + _LONGEST]
+    end = re.search(rf"(?:^|\n|\\n)[ \t]*{opening['end']}\b", seen)
+    return _Value(opening.end(), opening.end() + (end.start() if end else len(seen)), True)
 
 
 def _in_quotes(text: str, opening: str, begin: int) -> _Value | None:
@@ -261,56 +243,3 @@ def _bare(text: str, begin: int) -> _Value | None:
         return None
     found = bare.group().rstrip(",;.)]}>\\")
     return _Value(begin, begin + len(found), False) if found else None
-
-
-def _is_innocent(found: str, head: _Head, is_quoted: bool) -> bool:
-    if not is_quoted and len(found) > _LONGEST_WORD:
-        return False
-    word = found if is_quoted else _WORDS_END.split(found, maxsplit=1)[0]
-    is_name = head.form in ("flag", "pair") and (found.startswith("-") or is_secret_key(found))
-    is_header = head.name.lower().endswith(("authorization", "cookie"))
-    if (
-        _PLACEHOLDER.fullmatch(found.split(maxsplit=1)[0] if is_header else found)
-        or is_name
-        or word.lower() in (_NOTHING if head.said.endswith("=") else _SAYINGS)
-        or (found[0] == "$" and is_secret_key(found.strip("${}")))
-        # Of a list of names, or of tags.
-        or (head.form == "pair" and head.said.startswith("[") and found.isalpha())
-        or (not is_quoted and _is_of_the_program(found, head))
-    ):
-        return True
-    is_sure = (
-        is_surely_secret(head.name)
-        or head.form in ("named", "element", "flag")
-        or (is_quoted and (head.is_quoted or is_header))
-    )
-    return not is_sure and not _looks_made(found, head.name)
-
-
-def _is_of_the_program(found: str, head: _Head) -> bool:
-    """Tell whether a bare value is a name, a call or a count, and no secret itself."""
-    name = head.name.rpartition(".")[2]
-    *path, last = found.split(".")
-    return (
-        found == name
-        or (head.is_quoted and words_of(name).endswith(words_of(found)))
-        or (path and all(part.isidentifier() for part in path) and is_secret_name(last))
-        or _CODE.fullmatch(found) is not None
-        or (
-            name.lower().endswith(("token", "pass", "authorization"))
-            and _COUNT.fullmatch(found) is not None
-        )
-        or ("\n" in head.said and found.isalpha())  # "Password:" at a line's end
-    )
-
-
-def _looks_made(value: str, name: str) -> bool:
-    """Tell whether a value is no word, number or path, after a name that is often no secret's."""
-    return not value.startswith(("/", "~", ".", "C:")) and (
-        name.lower() == "pwd"
-        or (
-            len(value) >= 6
-            and any(sign.isdigit() for sign in value)
-            and any(sign.isalpha() for sign in value)
-        )
-    )

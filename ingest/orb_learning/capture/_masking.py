@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from orb_learning._types import folded_user, pseudonym
 from orb_learning.capture._names import is_secret_key, value_keys, value_places
-from orb_learning.capture._secrets import masks, may_hide_a_secret, searcher
+from orb_learning.capture._search import searcher
+from orb_learning.capture._secrets import masks, may_hide_a_secret
 from orb_learning.events import Event
 
 E = TypeVar("E", bound=Event)
@@ -205,8 +206,9 @@ class Masker:
             if self._masks is None:
                 self._masks = masks()
             for may_match, mask in self._masks:
-                if may_match(line):
-                    text = mask(text)
+                if may_match(line) and (masked := mask(text)) != text:
+                    text = masked
+                    line = json.dumps(text, ensure_ascii=False)  # a label may be a name
         return text
 
     def _by_the_rule(self, text: str) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic_core import SchemaValidator, core_schema
-
 from orb_learning.capture._assigned import HEADS, HINT, assigned_secrets
-from orb_learning.capture._names import KEY_HINT
+from orb_learning.capture._commands import COMMAND, COMMAND_HINT
+from orb_learning.capture._innocent import is_remark, looks_odd
+from orb_learning.capture._names import KEY_HINT, word_list
+from orb_learning.capture._search import first_group, searcher
 from orb_learning.capture._tables import table_secrets
 
 if TYPE_CHECKING:
@@ -95,41 +96,38 @@ _EDGE = (
     r"|(?:%|%25|=)[0-9A-Fa-f]{2}|\[[0-9;?]*[A-Za-z]|&(?:[a-z]{2,6}|#[0-9]{2,4}|#[xX][0-9A-Fa-f]{2,4}))"
 )
 _SLASHES = r"(?::(?:\\*/|&#47;|&#x2[Ff];){2}|(?i:%3a%2f%2f|%253a%252f%252f))"
-_QUOTED = r"(?:\\*\"(?P<secret__{0}>[^\"\n]+)\"|\\*'(?P<secret__{1}>(?:[^'\n]|'')+)')"
-_COMMAND = "|".join(
-    (
-        r"(?i:identified\s+(?:with\s+\S+\s+)?(?:by|as)|\bpass(?:word|wd|phrase|code)(?:\s+is)?)\s+"
-        + _QUOTED.format(1, 2),
-        r"\b(?i:login\s+\S+\s+password)\s+(?P<secret__3>\S+)",
-        r"\b(?:curl|wget|http|https|xh)\b[^\n|;]*?\s(?:-u|-U|--user|--proxy-user)[ =]?[\"']?"
-        r"[^\s:\"']*:(?P<secret__4>[^\s\"']+)",
-        r"\bauth\s*=\s*\(\s*[\"'][^\"'\n]*[\"']\s*,\s*" + _QUOTED.format(10, 11),
-        r"\bsshpass\s+-p\s*[\"']?(?P<secret__5>[^\s\"']+)",
-        r"\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump)\s(?:[^\n|;]*?\s)?-p[\"']?"
-        r"(?P<secret__6>[^\s\"'-][^\s\"']+)",
-        r"\bredis-cli\s(?:[^\n|;]*?\s)?-a\s+[\"']?(?P<secret__7>[^\s\"']+)",
-        r"[?&](?:sig|[Xx]-[Aa]mz-[Ss]ignature|[Xx]-[Aa]mz-[Ss]ecurity-[Tt]oken|X-Goog-Signature)"
-        r"=(?P<secret__8>[A-Za-z0-9%+/=_-]{16,})",
-        # A name after its value; before it, the search for assigned values finds them.
-        r"(?i:value|val|content)\\*[\"']?\s*[:=]\s*[bu]?\\*[\"'](?P<secret__9>[^\"'\n]+?)\\*[\"']\s*,\s*"
-        r"\\*[\"']?(?i:name|key|header|field|variable)\\*[\"']?\s*[:=]\s*[bu]?\\*[\"'][A-Za-z0-9_.-]*"
-        r"(?i:passw|passphrase|secret|credential|api[_-]?key|token|authorization|cookie)[A-Za-z0-9_.-]*"
-        r"\\*[\"']",
-    )
+# Quotes end a URL where what follows them ends a text.
+_INNER_QUOTE = r"[\"'][^\s@/\\\"',:;}\])>]"
+_IN_URL = rf"[^\s/\\\"']|{_INNER_QUOTE}"
+# A password may hold slashes, but no port does: `bob:p/w@host`, `host:80/@scope`.
+_WITH_SLASH = (
+    rf"[^\s/:@\[\"'<>,]*:[0-9]*(?:[^\s/@0-9\"']|{_INNER_QUOTE})(?:[^\s@\"']|{_INNER_QUOTE})*"
 )
+_BLANK = r"(?:[ +]|%20)"
+_KEY_KIND = rf"(?:[A-Z0-9]+{_BLANK})*(?:PRIVATE{_BLANK}KEY(?:{_BLANK}BLOCK)?|OpenVPN Static key V1)"
+_AT = r"(?:@|%(?:25)?40|&#64;|&commat;|\\+u0040)"
 
 SECRETS = (
     Secret(
-        "PRIVATE KEY",
-        r"(?s)(?P<private_key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
-        r".*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)"
-        r"|[A-Za-z0-9+/=\\\s]*-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)",
+        rf"PRIVATE{_BLANK}KEY|Static key V1|Private-Lines|LS0tLS1CRUdJTi|kty"
+        r"|(?i:age-(?:secret|plugin)-)",
+        rf"(?s)(?P<private_key>-{{4,5}} ?BEGIN{_BLANK}{_KEY_KIND} ?-{{4,5}}"
+        rf".*?(?:-{{4,5}} ?END{_BLANK}{_KEY_KIND} ?-{{4,5}}|$)"
+        rf"|[A-Za-z0-9+/=\\\s]*-{{4,5}} ?END{_BLANK}{_KEY_KIND} ?-{{4,5}})"
+        # PuTTY's; in Base64 as a whole; age's; in a JSON web key.
+        r"|Private-Lines: *[0-9]+(?:\s|\\[nr])+"
+        r"(?P<private_key__2>(?:[A-Za-z0-9+/=]+(?:\s|\\[nr]|$)+)+)"
+        r"|(?P<private_key__3>LS0tLS1CRUdJTi"
+        r"(?:BQUklW|BSU0Eg|BFQyBQ|BEU0Eg|BPUEVO|BFTkNSW)[A-Za-z0-9+/=]+)"
+        r"|(?P<private_key__4>(?i:age-(?:secret-key|plugin-[a-z0-9]+)-(?:pq-)?1[a-z0-9]{20,}))"
+        r"|\\*[\"'](?:d|p|q|dp|dq|qi|k)\\*[\"']\s*:\s*\\*[\"'](?P<private_key__5>[A-Za-z0-9_-]{20,})",
     ),
     # Up to the last @ before the path: a password may hold another one.
     Secret(
         "@|(?i:%40|&#64;)",
-        rf"[A-Za-z][A-Za-z0-9+.-]*{_SLASHES}(?:(?P<url_credentials>[^\s/\\]+)@"
-        r"|(?P<url_credentials__2>[^\s/\\\"'<>@]+?)(?:%40|%2540|&#64;))",
+        rf"[A-Za-z][A-Za-z0-9+.-]*{_SLASHES}(?:(?P<url_credentials>(?:{_IN_URL})+)@"
+        rf"|(?P<url_credentials__2>{_WITH_SLASH})@"
+        r"|(?P<url_credentials__3>[^\s/\\\"'<>@]+?)(?:%40|%2540|&#64;))",
     ),
     Secret(
         "(?i:bearer)",
@@ -150,23 +148,17 @@ SECRETS = (
         f"{_KEY}|{_TOKEN_HINT}",
         f"{_EDGE}(?:(?P<api_key>{_KEY})|(?P<access_token>{_TOKEN}))",
     ),
-    Secret(
-        r"(?i:identified|passw|passphrase|passcode)"
-        r"|(?i:value|val|content)\\*[\"']?(?:[ ]|\\[nrt])*[:=]"
-        r"|auth[ \\]*=|curl|wget|https?[ \\]|xh[ \\]|sshpass|mysql|mariadb|redis-cli"
-        r"|[?&](?:sig|(?i:x-amz|x-goog)-)",
-        _COMMAND,
-    ),
+    Secret(COMMAND_HINT, COMMAND),
     Secret(HINT, HEADS, is_head=True),
-    Secret("@", r"(?P<email>[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)"),
+    # With the path before it and the one behind its colon, which say that it is no address.
+    Secret(
+        "@|%(?:25)?40|&#64;|&commat;|u0040",
+        rf"(?i:mailto:)(?P<email__sure>[^\s\"'<>?&;)\]\\]*{_AT}[^\s\"'<>?&;)\]\\]+)"
+        rf"|(?:[\p{{L}}\p{{N}}._-]*/)*(?P<email>[\p{{L}}\p{{N}}._%+-]+{_AT}"
+        r"[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)(?::[\p{L}\p{N}~._-]*/)?",
+    ),
 )
 """The families of secrets, in the order in which a text is searched for them."""
-
-
-def searcher(pattern: str) -> Callable[[str | bytes], bool]:
-    """Return what tells whether a text, or its UTF-8, contains a match."""
-    # Rust's engine, which pydantic brings along; `isinstance_python` neither raises nor copies.
-    return SchemaValidator(core_schema.str_schema(pattern=pattern)).isinstance_python
 
 
 may_hide_a_secret = searcher(
@@ -202,23 +194,28 @@ def _without_assigned(heads: Pattern[str], text: str) -> str:
 def _with_label(match: Match[str]) -> str:
     """Return what a pattern has matched with the secret's label in its place."""
     found = match.group()
-    name, secret = next((name, text) for name, text in match.groupdict().items() if text)
-    label = name.partition("__")[0]
-    if _is_innocent(label, secret):
+    name, place = first_group(match)
+    label, secret = name.partition("__")[0], match[place]
+    if _is_innocent(name, secret, found):
         return found
-    begin = match.start(match.re.groupindex[name]) - match.start()
+    begin = match.start(place) - match.start()
     return f"{found[:begin]}[{label.replace('_', '-')}]{found[begin + len(secret) :]}"
 
 
-def _is_innocent(label: str, match: str) -> bool:
+def _is_innocent(name: str, match: str, found: str) -> bool:
     """Tell whether what looks like a secret is something that is written just like one."""
-    check = _INNOCENT.get(label)
+    if name == "email":
+        return _is_no_address(found)
+    if name.startswith("secret__made") and not looks_odd(match):
+        return True
+    check = _INNOCENT.get(name.partition("__")[0])
     return check is not None and check(match)
 
 
 def _is_no_login(match: str) -> bool:
-    # The user that every git host has; and what lies behind the host.
-    return match == "git" or re.search(r"(?i)%(?:25)?(?:2f|3f)", match) is not None
+    # The user that every git host has; and what lies behind the host, or its port.
+    behind = r"(?i)%(?:25)?(?:2f|3f)|^[\w.-]+:[0-9]{2,5}\?[\w.-]+="
+    return match == "git" or re.search(behind, match) is not None
 
 
 def _is_no_bearer(match: str) -> bool:
@@ -238,26 +235,50 @@ def _is_no_token(match: str) -> bool:
 
 
 def _is_no_password(match: str) -> bool:
-    return match.isdigit() or match.startswith(("$", "[", "<")) or " must " in match
+    return (
+        re.fullmatch(r"[0-9.:]+|[?;]+|%s|:\w+", match) is not None
+        or match.startswith(("$", "[", "<"))
+        or is_remark(match)
+    )
 
 
-def _is_no_address(match: str) -> bool:
-    user, _, host = match.partition("@")
-    first, second, *_ = host.split(".")
-    # A package and its version, "react@18.2.0", or an image of double size, "icon@2x.png".
-    is_version = first.removeprefix("v").isdigit() and second.isdigit()
-    return user == "git" or is_version or first in ("2x", "3x")
+def _is_no_address(found: str) -> bool:
+    address, colon, _ = found.partition(":")
+    path, _, address = address.rpartition("/")
+    user, host = re.split(_AT, address)[-2:]
+    *names, last = host.lower().split(".")
+    # A package and its version, "react@18.2.0".
+    is_version = names[0].removeprefix("v").isdigit() and [*names, last][1].isdigit()
+    while names and last in _ENDINGS:
+        last = names.pop()
+    # A branch, "acme/api@feature.login"; what begins with a slash may be the path of a URL.
+    is_branch = path and not path.startswith("/") and len(last) > 2 and last not in _DOMAINS
+    is_domain = last.isalpha() or last.startswith("xn--") or last.partition("-")[0] in _DOMAINS
+    is_host = names and len(last) > 1 and is_domain
+    return user == "git" or bool(colon or is_version or is_branch) or not is_host
 
 
 def _is_word(text: str) -> bool:
     return text.isalpha() and text[1:] == text[1:].lower() and len(text) <= _LONGEST_WORD
 
 
+# How no domain ends: files of programs and units of systemd.
+_ENDINGS = word_list(
+    """
+    avif bak bz2 cfg class conf cpp css csv dll exe gif go gz html ini ipynb jar java jpeg jpg js
+    json jsx kt lock log map mjs mount mp4 parquet patch pdf png socket service slice sql svg
+    swift tar target tgz timer toml ts tsx txt wasm webp whl xml xz yaml yml
+    """
+)
+_DOMAINS = word_list(
+    """
+    app biz cloud com dev edu email gov info int mil name net online org pro shop site tech xyz
+    """
+)
 _INNOCENT: dict[str, Callable[[str], bool]] = {
     "url_credentials": _is_no_login,
     "bearer_token": _is_no_bearer,
     "api_key": _is_no_key,
     "access_token": _is_no_token,
     "secret": _is_no_password,
-    "email": _is_no_address,
 }

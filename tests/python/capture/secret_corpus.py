@@ -14,6 +14,7 @@ from urllib.parse import quote
 LETTERS = "a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXyZ"
 HEX = hashlib.sha256(b"corpus").hexdigest()
 WORD = "hunter" + "2hunter2"
+PLAIN = "zebra" + "crossing"
 ODD = "p,w;x&y" + "-Zq7!tail"
 
 
@@ -174,9 +175,191 @@ _ASSIGNMENTS = (
     "user\tpassword\nbob\t{}\neve\tq",
     "| user | password |\n| --- | --- |\n| bob | {} |",
     "the password is '{}'",
+    # Tables: of consoles, with rules, in columns of spaces, one line a name, and in SQL.
+    " user | password \n------+----------\n bob  | {}\n(1 row)",
+    "+------+----------+\n| user | password |\n+------+----------+\n| bob  | {} |\n+------+--+",
+    "┌──────┬────────┐\n│ user │ secret │\n├──────┼────────┤\n│ bob  │ {} │\n└──────┴────────┘",
+    "┃ user ┃ db_password ┃\n┡━━━━━━╇━━━━━━━┩\n│ bob │ {} │",
+    "user  password\n====  ========\nbob   {}",
+    "ID   USER   CLIENT SECRET    AGE\n1    bob    {}    3d\n2    eve    x    4d",
+    "NAME   ACCESS_TOKEN   AGE\nci     {}   3d",
+    " password | {}",
+    "-[ RECORD 1 ]----\nuser     | bob\npassword | {}\nhost     | db",
+    "*** 1. row ***\n    user: bob\npassword: {}",
+    "| DB_PASSWORD | {} |",
+    "│ api_key │ {} │",
+    "Password   {}",
+    "User       bob\nPassword   {}\nHost       db",
+    "db.password\t{}",
+    "insert into users (name, password) values ('bob', '{}')",
+    "INSERT INTO u (id, name, password, at) VALUES (1, 'b''s (x)', '{}', now()), (2, 'e', 'q', 1);",
+    'INSERT INTO `u` (`name`, `password`) VALUES\n("bob", "{}")',
+    "insert into users(email, password_hash, api_key) values (lower('B'), 'x', '{}') returning id",
+    "COPY public.users (id, name, password) FROM stdin;\n1\tbob\t{}\n\\.",
+    "CREATE USER x IDENTIFIED BY {}",
+    "CREATE USER x IDENTIFIED WITH sha256_password BY '{}'",
+    "SET PASSWORD FOR 'bob'@'%' = '{}'",
+    "SET PASSWORD = PASSWORD('{}')",
+    "alter role x with password '{}' valid until 'infinity'",
+    "select * from u where name = 'bob' and password = crypt('{}', password)",
+    "update users set password = md5('{}') where id = 1",
+    # Here-documents and here-strings
+    "PASSWORD=<<EOF\n{}\nEOF",
+    "DB_PASSWORD<<EOF\n{}\nEOF",
+    "password = <<-EOT\n  first\n  {}\n  EOT\nuser = 1",
+    "export API_KEY=$(cat <<'EOF'\n{}\nEOF\n)",
+    "read -r DB_PASSWORD <<'END'\n{}\nEND",
+    "read PASSWORD <<< '{}'",
+    'run: "PASSWORD=<<EOF\\n{}\\nEOF\\n"',
+    # Flags of commands, their value glued or apart
+    "mysql -u root -p {} shop",
+    "mysqldump -p'{}' shop > x.sql",
+    "mariadb -h db -u root -p{}",
+    "psql --pass {} -h db",
+    "mongosh -u root -p {} shop",
+    "sshpass -p{} ssh bob@10.0.0.1",
+    "sshpass -p '{}' scp a bob@10.0.0.1:",
+    "docker login -u bob -p {} registry.acme.dev",
+    "helm registry login -u bob -p '{}' x.dev",
+    "sqlcmd -S db -U sa -P {} -Q 'select 1'",
+    "ldapsearch -x -D cn=admin -w {} -b dc=acme",
+    "redis-cli -h cache --pass {} ping",
+    "unzip -P {} a.zip",
+    "7z x -p{} a.7z",
+    "openssl rsa -in k.pem -passin pass:{}",
+    "keytool -list -storepass {} -keystore a.jks",
+    "curl --user bob:{} https://x.dev",
+    "curl -s -ubob:{} https://x.dev",
+    "curl -sSu 'bob:{}' https://x.dev",
+    "http -a bob:{} x.dev",
+    "smbclient //h/share -U bob%{}",
+    "['curl', '-u', 'bob:{}', 'https://x.dev']",
+    '["mysql", "-u", "root", "-p{}", "shop"]',
+    '["sshpass", "-p", "{}", "ssh", "h"]',
+    # Sessions
+    "Cookie: sessionid={}; csrftoken=y",
+    "Cookie: csrftoken=y; sessionid={}",
+    'Cookie: sessionid="{}"; csrftoken="y"',
+    '* Added cookie sessionid="{}" for domain x.dev',
+    "> cookie: JSESSIONID={}\n> accept: *",
+    "Set-Cookie: PHPSESSID={}; path=/",
+    "set-cookie: __Host-x=y; Secure\nset-cookie: connect.sid={}; HttpOnly",
+    "{{'set-cookie': 'sessionid={}; Path=/'}}",
+    "curl -b 'sessionid={}; csrftoken=y' https://x.dev",
+    "curl --cookie sessionid={} https://x.dev",
+    "X-Session-Token: {}",
+    "X-Session-Id: {}",
+    "cookies={{'sessionid': '{}'}}",
+    "cookies=dict(sessionid='{}')",
+    'document.cookie = "sid={}"',
+    "x.dev\tFALSE\t/\tTRUE\t0\tsessionid\t{}",
+    "/cb;jsessionid={}?x=1",
+    # Files that hold logins
+    "machine x\n  login y\n  password {}",
+    "machine x password {} login y",
+    "default login y password {}",
+    "machine x\\nlogin y\\npassword {}",
+    "machine x login y account z password {}",
+    "db.acme.dev:5432:shop:bob:{}",
+    "localhost:*:*:bob:{}",
+    "*:5432:*:bob:{}",
+    "//registry.npmjs.org/:_password={}",
+    "//npm.acme.dev/:_authToken = {}",
+    "_auth={}",
+    '"auths": {{"index.docker.io": {{"auth": "{}"}}}}',
+    '{{"identitytoken": "{}"}}',
+    # Where a program finds its database
+    "jdbc:postgresql://h/db?user=u&password={}",
+    "jdbc:sqlserver://h;user=u;password={};encrypt=true",
+    "jdbc:oracle:thin:scott/{}@h:1521:x",
+    "jdbc:oracle:thin:@h:1521:x?oracle.jdbc.password={}",
+    "sqlplus scott/{}@orcl",
+    "bob:{}@tcp(127.0.0.1:3306)/shop",
+    "Server=h;Database=d;Uid=u;Pwd={};",
+    "Server=h;User Id=u;PWD={}",
+    "Endpoint=sb://x/;SharedAccessKeyName=k;SharedAccessKey={}",
+    "BlobEndpoint=https://x.dev;AccountKey={}",
+    "h:6379,password={},ssl=True",
+    "DBPASS={}",
+    "userpwd: {}",
+    # In words
+    "the password is {}",
+    "passcode is {}",
+    "Password for bob: {}",
+    "the API key is {}",
+    "log in as bob with password {}",
+    "pw: {}",
+    "aws configure set aws_secret_access_key {}",
+    '"password": {{"S": "{}"}}',
+    "openssl enc -aes-256-cbc -k {} -in x",
+)
+# Where not every sign may stand, or not in any place.
+_NARROW = (
+    "postgres://bob:a/{}@db/x",
+    "postgres://bob:{}/x@db/x",
+    "https://bob:{}/x@x.dev/a",
+    "| Variable | Value |\n| --- | --- |\n| DB_PASSWORD | {} |",
+    "| a | b |\n| --- | --- |\n\n| user | password |\n| --- | --- |\n| bob | {} |",
+    "insert into users (name, password) values ('bob', '{}",
+    "user,password\nbob,{}\neve,q",
+    "user;password\nbob;{}",
+    "https://bob:a/{}@x.dev/a",
+    "https://bob:a#{}@x.dev/a",
+    "https://bob:a?{}@x.dev/a",
+    "https://bob:a\\{}@x.dev/a",
+    'https://bob:a"{}@x.dev/a',
+    "https://bob:a'{}@x.dev/a",
+    "https://bob:<{}>@x.dev/a",
+    "https://bob:{}$^*(@x.dev/a",
+    "https://bob:%2F{}%23@x.dev/a",
+    "postgres://bob:a:b/{}@db:5432/x",
+    "http://bob:1/{}@x.dev",
+    "mailto:{}@x.dev",
+    "mailto:{}%40x.dev",
+    "MAILTO:{}@x.dev?subject=a",
+    "<mailto:{}@localhost>",
+    "mailto:git@{}.dev",
+    "mailto:a/{}@x.dev",
+    "mailto:a@x.dev,{}@x.dev",
+    "https://x.dev/unsubscribe?email={}%40x.dev&x=1",
+    "https://x.dev/users/{}@x.dev/orders",
+    "GET /users/{}@x.dev 200",
+    "exports/{}@x.com.csv",
 )
 
 _NO_URL = ("https", "postgres", "curl -u")
+_PEM = "-----BEGIN {}-----\n{}\n-----END {}-----"
+_PRIVATE_KEYS = (
+    *(
+        _PEM.replace("{}", kind, 1).replace("END {}", f"END {kind}")
+        for kind in (
+            *("PRIVATE" + " KEY", "RSA PRIVATE" + " KEY", "EC PRIVATE" + " KEY"),
+            *("DSA PRIVATE" + " KEY", "ENCRYPTED PRIVATE" + " KEY", "OPENSSH PRIVATE" + " KEY"),
+            *("PGP PRIVATE" + " KEY BLOCK", "ENCRYPTED COSIGN PRIVATE" + " KEY"),
+            *("TSS2 PRIVATE" + " KEY", "OpenVPN Static" + " key V1"),
+        )
+    ),
+    "---- BEGIN SSH2 ENCRYPTED PRIVATE" + " KEY ----\nComment: x\n{}\n---- END SSH2 X",
+    "-----BEGIN RSA PRIVATE" + " KEY-----\n{}",
+    "+-----BEGIN RSA PRIVATE" + " KEY-----\n+{}\n+-----END RSA PRIVATE KEY-----",
+    "-----BEGIN%20PRIVATE%20" + "KEY-----%0A{}%0A-----END%20PRIVATE%20KEY-----",
+    "-----BEGIN+RSA+PRIVATE+" + "KEY-----%0D%0A{}",
+    "PuTTY-User-Key-File-3: ssh-rsa\nPrivate" + "-Lines: 1\n{}\nPrivate-MAC: 0a",
+    "tls.key: LS0tLS1CRUdJTi" + "BQUklWQVRFIEtFWS0tLS0tCk1J{}",
+    '"key": "LS0tLS1CRUdJTi' + 'BSU0EgUFJJVkFURSBLRVktLS0tLQ{}"',
+    '{{"kty":"RSA","n":"0vx7","e":"AQAB","d":"{}"}}',
+    '{{"kty": "EC", "crv": "P-256", "d": "{}", "use": "sig"}}',
+    '{{\\"d\\":\\"{}\\",\\"kty\\":\\"OKP\\"}}',
+    '{{"kty":"oct","k":"{}"}}',
+    "{{'p': '{}', 'kty': 'RSA'}}",
+)
+_BECH32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
+# Each with what stands before its secret part.
+_WHOLE = (
+    ("AGE-SECRET" + "-KEY-1" + _BECH32 + _BECH32[:26], "1"),
+    ("AGE-SECRET" + "-KEY-PQ-1" + _BECH32 * 2, "PQ-1"),
+    ("identity: AGE-PLUGIN" + "-YUBIKEY-1" + _BECH32[:24], "1"),
+)
 
 
 def _secret_texts() -> list[tuple[str, str]]:
@@ -196,6 +379,10 @@ def _secret_texts() -> list[tuple[str, str]]:
             )
         )
         texts.append((repr({"api_key": f"Xk9{said}"}), "tail" if "tail" in said else "lines"))
+    texts += [(form.format(WORD), WORD) for form in _NARROW]
+    texts += [(key.format(LETTERS), LETTERS) for key in _PRIVATE_KEYS]
+    texts += [(f"deploy {flag} {PLAIN}", PLAIN) for flag in ("--token", "--pass", "-auth", "--jwt")]
+    texts += [(text, text.rpartition(mark)[2]) for text, mark in _WHOLE]
     texts.append(("q=" + quote(f"password={WORD}&x=1"), WORD))
     texts.append((json.dumps({"log": json.dumps({"apiKey": WORD})}), WORD))
     return texts
@@ -558,6 +745,170 @@ token budget: 200k
 token usage: 12k/200k
 Tokens: 1,204 in, 88 out
 passed: 12
+Secretary: Jane
+secretary=Jane Doe
+The Secretariat: Geneva2
+secretion_rate: high7
+passwordless: webauthn2
+token: GPT2Tokenizer
+token: Utf8Token
+token: "the"
+token: "fox"
+token: 'fox'
+{"token": "fox", "id": 7, "logprob": -0.2}
+{"token": " jumps"}
+{'token': 'Ġover'}
+{"token": "##ing", "token_id": 12}
+token='lazy' pos=NOUN
+Token(type=IDENT, token='foo')
+epic_key: ENG-42
+epic_key=PLAT-1042 sprint=7
+"epic_key": "ENG-1234"
+"board_key": "ENG7-main"
+epicKey: "PAY-204"
+row_key: user#42a
+cluster_key=node7a1
+team_key: ENG2026
+monkey: george7
+monkey=chimp42
+password: required field
+password: Field required
+password: This field is required.
+password: field must be set
+password: ensure this value has at least 8 characters
+{"password": ["This field is required."]}
+{"password": ["Ensure this field has at least 8 characters."]}
+{'password': ['This password is too short.', 'This password is too common.']}
+"password": "must be at least 12 characters"
+"password": "cannot be blank"
+"password": "Field required"
+password: 'too short'
+{"api_key": "The API key is required"}
+password | varchar(255) | not null
+password | character varying(255) | | not null |
+| password | string | yes |
+| password | the password of the user |
+| `--password` | Password | none |
+| Field | Type | \n| password | varchar(255) |
+password | text
+token | count
+| token | meaning | \n| --- | --- |
+| metric | tokens | pass | \n| a | 1204 | 12 |
+Password   Reset
+password  ok
+password   required
+Secret scanning   enabled
+api_key     str       the key of the API
+TOKEN       COUNT
+users (name, password)
+insert into users (name, password) values (?, ?)
+insert into users (name, password) values (%s, %s)
+INSERT INTO users (name, password) VALUES ($1, $2) RETURNING id
+insert into users (name, password) values (:name, :password)
+insert into users (name, password) values ('bob', NULL)
+insert into users (name, token_count) values ('bob', 'a12b34')
+CREATE USER x IDENTIFIED BY ?
+alter role x with password null
+ALTER USER x PASSWORD EXPIRE
+cout << password << endl;
+cout << token << "x1y2z3";
+std::cout << "token " << token << std::endl;
+cat <<EOF
+1 << token_bits
+docker run -p 8080:80 -p 5432:5432 acme/api
+docker run -d --name db -p 127.0.0.1:5432:5432 postgres
+docker compose -p shop_v2 up -d
+mkdir -p build/a1
+ssh -p 2222 bob@h
+cp -p a1b2 c3
+psql -p 5433 shop
+mysql -u root -p
+mysql -u root -p shop
+mysql -h db -P 3307 -u root
+git log -p main2
+unzip -p a1.zip b2
+curl -u "$USER:$TOKEN" https://x.dev
+curl -b cookies.txt https://x.dev
+curl -sSf -o out1 https://x.dev/a:b
+http -v x.dev a=b1
+session: 42
+session_id=0198a3a0-0000-7000-8000-000000000001
+sessionId: "0198a3a0-0000-7000-8000-000000000001"
+"sessionId": "agent-7f3a9c"
+cookie_path=/ session_timeout=30m
+machine learning login page password field
+default login page
+the machine asks for a login and password then stops
+src/a.py:1024:5:E501 line too long
+src/a.py:1024:def f(a:int):return a
+app.py:5432: error: x
+10.0.0.1:5432: connection refused
+0.0.0.0:8080:80:a
+2001:0db8:85a3:1234:abcd:8a2e:0370:7334
+2026-06-15T10:00:00:000 ok
+arn:aws:iam::123456789012:role/admin
+a:b:c:d:e
+localhost:5432/shop
+jdbc:postgresql://h:5432/db
+jdbc:oracle:thin:@//h:1521/x
+jdbc:oracle:thin:@h:1521:x
+sqlplus /nolog
+sqlplus / as sysdba
+tcp(127.0.0.1:3306)
+{"d": "2026-06-15", "k": "v", "p": 0.5, "q": "x"}
+{"kty": "RSA", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4", "e": "AQAB"}
+tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUM
+LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0K
+AGE-SECRET-KEY-1 is the prefix of an age key
+age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+-----BEGIN CERTIFICATE REQUEST-----
+-----BEGIN RSA PUBLIC KEY-----
+PuTTY-User-Key-File-3: ssh-rsa
+acme/api@feature.login
+acme/api@release.candidate
+checkout acme/web@fix.header, then acme/api@main
+refs/heads/bob@topic.branch
+@scope/pkg@beta.next
+git@github.com:org/repo
+git@gitlab.acme.dev:group/sub/repo.git
+deploy@git.acme.dev:org/repo.git
+rsync -a build/ ci@web.acme.dev:/srv/app
+scp a.txt ci@web.acme.dev:~/in/
+ssh root@10.0.0.1
+systemctl restart app@prod.service
+backup@daily.timer
+getty@tty1.service
+logo@dark.svg
+bundle@main.js
+config@v2.yaml
+pkg@beta.2
+pkg@1.2.x
+index@2024.01.01
+A@B.T
+https://x.dev:8443/@scope/pkg
+http://localhost:3000/a@b/c
+http://x.dev:80/a/@vite/client
+oci://x.dev:5000/acme/api@sha256:0a1b
+service@prod.eu-west-1
+http://localhost:8080?redirect=a@b
+{"url":"https://x.dev","at":"a@b"}
+<a href="https://x.dev">@bob</a>
+"unk_token": "[UNK]"
+"cls_token": "[CLS]", "mask_token": "<mask>"
+tests/test_auth.py::test_token  PASSED  [ 10%]
+Password policy   min12chars
+api_key    VARCHAR(64)   NOT NULL
+secret    Opaque   1   3d4h
+NAME           TYPE     DATA   AGE\ndb-password    Opaque   1      3d4h12m
+NAME  READY  STATUS\nauth-token-7f3a9c  1/1  Running
+step,token,loss\n1,fox,0.2\n2,dog,0.3
+insert into events (id, cache_key, token_count) values (1, 'abc123def', '12')
+the password is hashed with bcrypt
+the API key is read from .env
+log in with password or passkey
+mailto: links are allowed
+mailto:?subject=hello
+href="mailto:"
 """
 
 
@@ -576,4 +927,4 @@ def _hashes() -> list[str]:
     return texts
 
 
-HARMLESS_TEXTS = [line for line in _WRITTEN.splitlines() if line] + _hashes()
+HARMLESS_TEXTS = [line.replace(r"\n", "\n") for line in _WRITTEN.splitlines() if line] + _hashes()
