@@ -23,7 +23,7 @@ WINGS = (
         "events",
         "records",
     ),
-    *("_spellings", "_success", "_files", "_spill", "_database", "_faults", "_interrupt"),
+    *("_advice", "_spellings", "_success", "_files", "_spill", "_database", "_faults", "_interrupt"),
     *("spool", "capture", "hosts", "_telemetry", "_face"),
     *("warehouse", "staging", "publication", "embeddings", "refresh", "upkeep", "dbt_plugin"),
     *("serving", "importer", "demo", "cli", "__main__"),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from orb_learning._advice import Advice
 from orb_learning._spellings import comes_first, spellings
 from orb_learning._success import SPEAKING, SUCCESS, UNFINISHED, UnfinishedError, Vocabulary
 from orb_learning._types import MAX_FIELDS, MAX_METADATA_CHARACTERS, as_dict, with_task_uuid
@@ -128,6 +129,8 @@ def _judge(
 
 def as_mapping(source: object) -> Mapping[str, Any]:
     """Return an object's public fields: a mapping's items, a model's or any object's attributes."""
+    if isinstance(source, Advice):
+        return source.to_decision()
     if isinstance(source, Mapping):
         return as_dict(source)
     if isinstance(source, BaseModel):
@@ -138,10 +141,8 @@ def as_mapping(source: object) -> Mapping[str, Any]:
         return {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
     if hasattr(type(source), "_asdict"):
         return as_dict(cast("Any", source)._asdict())
-    if names := _public_attributes(source):
+    if (names := _public_attributes(source)) or hasattr(source, "__dict__"):
         return {name: getattr(source, name) for name in names}
-    if hasattr(source, "__dict__"):
-        return {}
     raise TypeError(f"expected a mapping or an object with fields, not {type(source).__name__}")
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from orb_learning._interrupt import end_at_interrupt, run_beside
-from orb_learning.cli import _bring, _imports, _migrate, _quarantine, _read, _run, _upkeep
+from orb_learning.cli import _ask, _bring, _imports, _migrate, _quarantine, _read, _run, _upkeep
 from orb_learning.cli._show import err, out
 from orb_learning.errors import OrbLearningError, TransientError, printable
 from orb_learning.home import Home
@@ -142,7 +142,7 @@ def _options(
 
 
 # In the order of the help.
-for commands in (_bring, _run, _read, _upkeep):
+for commands in (_bring, _run, _ask, _read, _upkeep):
     app.add_typer(commands.app)
 app.add_typer(_migrate.app, name="migrate")
 app.add_typer(_imports.app, name="imports")

@@ -31,6 +31,7 @@ from orb_learning.serving._guard import read_only
 from orb_learning.serving._marts import PATTERNS, POOLS, TIERS, TREND, Mart
 from orb_learning.serving._publications import CLOSED, OpenPublication, Publications
 from orb_learning.serving._queries import Parameters, Runner, execute
+from orb_learning.serving._recommender import Advising, Recommender
 from orb_learning.serving._results import MAX_BYTES, MAX_ROWS, Cap, QueryResult, Reader, fetch
 from orb_learning.serving._rows import (
     Execution,
@@ -56,7 +57,7 @@ R = TypeVar("R", bound=Row)
 T = TypeVar("T")
 
 
-class LearningDatabase:
+class LearningDatabase(Advising):
     """Reads the current publication; beside a running refresh, and always a whole one.
 
     Each call reads one publication. A newer one is used from the next call on. Queries run on
@@ -119,6 +120,7 @@ class LearningDatabase:
         self._is_closed = False
         self._embedding_model = embedding_model
         self._loading = threading.Lock()
+        self._recommender = Recommender(publications=self._publications)
 
     async def initialize(self) -> Publication:
         """Open the current publication, and return its manifest.

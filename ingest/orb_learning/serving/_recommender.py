@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import random
@@ -196,6 +197,52 @@ class Recommender:
         return self._knowledge
 
 
+class Advising:
+    """The same questions, asked from an event loop."""
+
+    _recommender: Recommender
+
+    async def recommend(
+        self,
+        task_type: str,
+        repo: str | None = None,
+        *,
+        success_value_usd: float | None = None,
+        explore: float = 0.0,
+        arms: Iterable[str] | None = None,
+    ) -> Recommendation:
+        """Return which arm to give a task to; see `Recommender.recommend`."""
+        return await asyncio.to_thread(
+            self._recommender.recommend,
+            task_type,
+            repo,
+            success_value_usd=success_value_usd,
+            explore=explore,
+            arms=arms,
+        )
+
+    async def recommend_escalation(
+        self,
+        task_type: str,
+        repo: str | None = None,
+        *,
+        success_value_usd: float | None = None,
+        target_success: float | None = None,
+        explore: float = 0.0,
+        arms: Iterable[str] | None = None,
+    ) -> EscalationAdvice:
+        """Return in which order to try arms; see `Recommender.recommend_escalation`."""
+        return await asyncio.to_thread(
+            self._recommender.recommend_escalation,
+            task_type,
+            repo,
+            success_value_usd=success_value_usd,
+            target_success=target_success,
+            explore=explore,
+            arms=arms,
+        )
+
+
 def reason_of(choice: Choice) -> str:
     """Return why the rule chose so, in one sentence; the macro `reason` says the same."""
     arm, reference, nearest = choice.arm.arm, choice.reference.arm, choice.nearest
@@ -215,12 +262,11 @@ def reason_of_plan(plan: Plan, choice: Choice) -> str:
     """Return what a plan rests on, in one sentence."""
     if len(plan.arms) == 1:
         return f"{plan.arms[0]} alone is worth most of {choice.compared} arms"
-    how = {
-        "measured": f"each was seen after the others' failures {plan.pair_runs:,} times or more",
-        "pooled": "each is taken to fail with the others as all arms here do",
-        "assumed": "how they fail together is assumed, for too few were seen",
-    }
-    return f"{', then '.join(plan.arms)}: {how[plan.dependence]}"
+    return {
+        "measured": f"later arms were seen after such failures {plan.pair_runs:,} times or more",
+        "pooled": "later arms are taken to fail with the earlier as all pairs of arms do",
+        "assumed": "how arms fail together is assumed, for too few tries after failures were seen",
+    }[plan.dependence]
 
 
 def _why_nothing(knowledge: Knowledge, question: Question) -> str:
