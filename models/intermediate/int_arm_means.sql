@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 -- What a run of an arm in a cell is expected to cost, to take and to be scored.
 with sums as (
