@@ -120,6 +120,7 @@ def test_there_is_a_command_for_everything():
         "quarantine list",
         "quarantine replay",
         "quarantine show",
+        "recommend",
         "refresh",
         "report",
         "restore",
