@@ -58,9 +58,7 @@ def ask(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 def test_the_answer_is_a_sentence_beside_the_reference(ask: Callable[..., str]) -> None:
     first, second, *_ = ask("bug_fix", "--repo", "acme/api").splitlines()
     assert re.fullmatch(r"Try small, then large: \d\d % ± \d+ for [\d.]+ USD a task\.", first)
-    assert re.fullmatch(
-        r"The reference, large alone: \d\d % ± \d+ for [\d.]+ USD a task\.", second
-    )
+    assert re.fullmatch(r"The reference, large alone: \d\d % ± \d+ for [\d.]+ USD a task\.", second)
 
 
 def test_the_arms_stand_in_a_table_with_what_is_known_of_them(ask: Callable[..., str]) -> None:

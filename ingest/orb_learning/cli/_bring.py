@@ -18,11 +18,16 @@ from orb_learning.events import UNHASHED
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
+    from orb_learning.demo import Week
     from orb_learning.importer import ImportReport
 
 app = typer.Typer()
 
 LONGEST_SHOWN = 200
+
+ENOUGH_TO_LEARN_FROM = 2_000
+"""Tasks of a demonstration from which on its router asks; below, there is nothing to be told."""
+
 _NOT_SHOWN = {"event_id", "event_type", "schema_version", *UNHASHED}
 
 
@@ -229,15 +234,23 @@ def demo(
     """Simulate an orchestrator, refresh, and show the report.
 
     Drives the real hooks for 20,000 tasks over the last 30 days, in a home of its own unless one
-    is named. What an earlier demo simulated there is removed first; a home that holds other events
-    is left alone.
+    is named. From the middle on its router asks what was learned so far. What an earlier demo
+    simulated there is removed first; a home that holds other events is left alone.
 
     `orb-learning demo`
     """
     import asyncio
 
     from orb_learning._telemetry import Telemetry
-    from orb_learning.demo import Mark, Simulation, adding_history, clear, simulate
+    from orb_learning.demo import (
+        Learner,
+        Mark,
+        Simulation,
+        adding_history,
+        clear,
+        simulate,
+        weeks_of,
+    )
     from orb_learning.refresh import locate_project, require_dbt
     from orb_learning.refresh import refresh as run_refresh
     from orb_learning.serving import build_report
@@ -259,8 +272,9 @@ def demo(
             Telemetry(spooled) as telemetry,
             progress("tasks", total=tasks) as advance,
         ):
+            learner = Learner(spooled) if tasks >= ENOUGH_TO_LEARN_FROM else None
             simulated = asyncio.run(
-                simulate(telemetry, simulation, until=until, on_progress=advance)
+                simulate(telemetry, simulation, until=until, on_progress=advance, learner=learner)
             )
             captured = telemetry.stats()
         out.print(
@@ -271,8 +285,35 @@ def demo(
             refreshed = run_refresh(home.root, as_of=until.date().isoformat(), publish=True)
     out.print(f"refreshed in {refreshed.seconds:.1f} s")
     print_report(build_report(home, limit=10), width=out.width)
+    _print_weeks(weeks_of(home))
     program = f"{this_program()} --home {as_typed(home.root)}"
     out.print("\nlook around:")
-    for command in ("status", "report --mart solution_patterns", "dbt docs generate"):
+    for command in (
+        "status",
+        "recommend bug_fix --value 2.4",
+        "report --mart solution_patterns",
+        "dbt docs generate",
+    ):
         out.print(f"  {program} {command}")
     out.print(f"  {program} dbt docs serve")
+
+
+def _print_weeks(weeks: list[Week]) -> None:
+    """Print how tasks turned out before and after the router asked the recommender."""
+    if not any(week.advised for week in weeks):
+        return
+    out.print("\nby week, before and after the router asked what was learned", style="bold")
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("week of")
+    for heading in ("tasks", "advised", "solved", "USD a task", "tries a task"):
+        table.add_column(heading, justify="right")
+    for week in weeks:
+        table.add_row(
+            f"{week.first_day}",
+            f"{week.tasks:,}",
+            f"{week.advised:.0%}",
+            f"{week.success_rate:.1%}",
+            "unknown" if week.mean_cost is None else f"{week.mean_cost:.4f}",
+            f"{week.mean_tries:.2f}",
+        )
+    print_table(table, out.width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from orb_learning.demo._announce import Announcer
 from orb_learning.demo._background import SolutionLog, policy_events, pool_events
 from orb_learning.demo._clock import Timeline, around
 from orb_learning.demo._feedback import FEEDBACK_SHARE, feedback_call
+from orb_learning.demo._learning import Advised, Learner
 from orb_learning.demo._outbox import Outbox
 from orb_learning.demo._pools import Ending, WorkerPool
 from orb_learning.demo._router import ModelRouter
@@ -24,6 +25,8 @@ MAX_ATTEMPTS = 3
 _WORKERS = 16
 _RETRIED = 0.8
 _PROGRESS_STEP = 100
+_BATCHES = 4
+_UNTAUGHT_BATCHES = 2
 
 
 @dataclass(slots=True)
@@ -44,8 +47,11 @@ class Orchestrator:
     each task's figures come from its own source of chance, so that their order changes nothing.
     """
 
-    def __init__(self, telemetry: Telemetry, timeline: Timeline, seed: int) -> None:
-        """Make an orchestrator that calls these hooks."""
+    def __init__(
+        self, telemetry: Telemetry, timeline: Timeline, seed: int, learner: Learner | None = None
+    ) -> None:
+        """Make an orchestrator that calls these hooks, and asks the learner if there is one."""
+        self._learner = learner
         self._telemetry = telemetry
         self._timeline = timeline
         self._seed = seed
@@ -60,21 +66,30 @@ class Orchestrator:
         """Simulate the whole period."""
         for event in (*pool_events(self._timeline), *policy_events(self._timeline)):
             self.outbox.schedule(partial(self._telemetry.capture, event), event.occurred_at)
-        queue: asyncio.Queue[Task | None] = asyncio.Queue(maxsize=_WORKERS)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_WORKERS):
-                group.create_task(self._work(queue, on_progress))
-            for index in range(tasks):
-                task = draw_task(self._seed, index, self._timeline)
-                await self.outbox.deliver(task.routed_at)
-                await queue.put(task)
-            for _ in range(_WORKERS):
-                await queue.put(None)
+        for batch in range(_BATCHES):
+            if self._learner and batch >= _UNTAUGHT_BATCHES:
+                await self._learner.learn(self._timeline.at(batch / _BATCHES))
+            indexes = range(batch * tasks // _BATCHES, (batch + 1) * tasks // _BATCHES)
+            await self._run_batch(indexes, on_progress)
         if on_progress and (rest := tasks % _PROGRESS_STEP):
             on_progress(rest)
         for event in self._solutions.events():
             self.outbox.schedule(partial(self._telemetry.capture, event), event.occurred_at)
         await self.outbox.deliver()
+
+    async def _run_batch(
+        self, indexes: Sequence[int], on_progress: Callable[[int], None] | None
+    ) -> None:
+        queue: asyncio.Queue[Task | None] = asyncio.Queue(maxsize=_WORKERS)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WORKERS):
+                group.create_task(self._work(queue, on_progress))
+            for index in indexes:
+                task = draw_task(self._seed, index, self._timeline)
+                await self.outbox.deliver(task.routed_at)
+                await queue.put(task)
+            for _ in range(_WORKERS):
+                await queue.put(None)
 
     async def _work(
         self, queue: asyncio.Queue[Task | None], on_progress: Callable[[int], None] | None
@@ -98,10 +113,14 @@ class Orchestrator:
         """Try a task until it succeeds or is given up; None if that lies beyond what is known."""
         at = task.routed_at
         failed_on: Tier | None = None
+        advised = self._learner.advise(task) if self._learner else None
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if at >= self._timeline.until:
                 return None
-            routing, tier, pool = self._router.route_task(task, at, failed_on)
+            if advised:
+                routing, tier, pool = self._router.follow(task, at, advised, attempt)
+            else:
+                routing, tier, pool = self._router.route_task(task, at, failed_on)
             await self._announcer.decision(task, attempt, routing, at)
             ending = await self._run_in_pool(task, attempt, tier, pool, at)
             if ending is None:
@@ -109,11 +128,16 @@ class Orchestrator:
                 self.tally.pending += 1
                 return None
             self._count(task, ending)
-            if ending.result.success or task.rng.random() >= _RETRIED:
+            if ending.result.success or not self._tries_again(task, attempt, advised):
                 break
             failed_on = tier
             at = ending.at + timedelta(seconds=around(task.rng, 60, 0.5))
         return ending
+
+    def _tries_again(self, task: Task, attempt: int, advised: Advised | None) -> bool:
+        if advised:
+            return attempt < len(advised.tiers)
+        return task.rng.random() < _RETRIED
 
     async def _run_in_pool(
         self, task: Task, attempt: int, tier: Tier, pool: PoolKind, at: datetime

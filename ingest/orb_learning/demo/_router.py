@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
 
 from orb_learning.demo._clock import Timeline, around
+from orb_learning.demo._learning import Advised
 from orb_learning.demo._tasks import Task, success_chance
 from orb_learning.demo._world import TIERS, PoolKind, Tier
 
@@ -22,9 +23,9 @@ class Routing:
     confidence: float
     complexity: int
     estimated_cost: float | None
-    policy_version: str
-    propensity: float
-    candidates: dict[str, float]
+    policy_version: str = ""
+    propensity: float = 1.0
+    candidates: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,41 @@ class ModelRouter:
         tiers = TIERS[min(TIERS.index(failed_on) + 1, len(TIERS) - 1) :] if failed_on else TIERS
         candidates = _probabilities(policy, tiers, task)
         tier = task.rng.choices(tiers, list(candidates.values()))[0]
+        routing, pool = self._route(task, tier, share, policy.knows_strengths)
+        return (
+            replace(
+                routing,
+                policy_version=policy.version,
+                propensity=candidates[tier.name],
+                candidates=candidates,
+            ),
+            tier,
+            pool,
+        )
+
+    def follow(
+        self, task: Task, at: datetime, advised: Advised, attempt: int
+    ) -> tuple[Routing, Tier, PoolKind]:
+        """Return the routing of one attempt as the recommender has it."""
+        name = advised.tiers[attempt - 1]
+        (tier,) = (tier for tier in TIERS if tier.name == name)
+        routing, pool = self._route(task, tier, self._timeline.share_passed(at), True)
+        candidates = advised.candidates if attempt == 1 else {name: 1.0}
+        return (
+            replace(
+                routing,
+                policy_version=advised.policy_version,
+                propensity=candidates[name],
+                candidates=candidates,
+            ),
+            tier,
+            pool,
+        )
+
+    def _route(
+        self, task: Task, tier: Tier, share: float, knows_strengths: bool
+    ) -> tuple[Routing, PoolKind]:
+        """Return what is routed to a tier, but for why, and the pool that gets it."""
         pool = self._choose_pool(task, tier, share)
         expected_cost = _expected_cost(task, tier)
         # Where nobody bills the runs, an estimate is rare too.
@@ -76,14 +112,11 @@ class ModelRouter:
             tier=tier.name,
             pool=pool.pool_type,
             topology=task.topology,
-            confidence=round(_expected_success(policy, task, tier), 3),
+            confidence=round(_expected_success(knows_strengths, task, tier), 3),
             complexity=task.complexity,
             estimated_cost=_blurred(task.rng, expected_cost) if has_estimate else None,
-            policy_version=policy.version,
-            propensity=candidates[tier.name],
-            candidates=candidates,
         )
-        return routing, tier, pool
+        return routing, pool
 
     def _choose_pool(self, task: Task, tier: Tier, share: float) -> PoolKind:
         pools = [
@@ -96,7 +129,7 @@ class ModelRouter:
 
 def _probabilities(policy: _Policy, tiers: Sequence[Tier], task: Task) -> dict[str, float]:
     def value(tier: Tier) -> float:
-        worth = policy.usd_per_success * _expected_success(policy, task, tier)
+        worth = policy.usd_per_success * _expected_success(policy.knows_strengths, task, tier)
         return worth - _expected_cost(task, tier)
 
     best = max(tiers, key=value)
@@ -106,8 +139,8 @@ def _probabilities(policy: _Policy, tiers: Sequence[Tier], task: Task) -> dict[s
     }
 
 
-def _expected_success(policy: _Policy, task: Task, tier: Tier) -> float:
-    task_type = task.task_type.name if policy.knows_strengths else ""
+def _expected_success(knows_strengths: bool, task: Task, tier: Tier) -> float:
+    task_type = task.task_type.name if knows_strengths else ""
     return success_chance(tier, task_type, task.complexity)
 
 

@@ -10,6 +10,7 @@ from uuid import uuid5
 from orb_learning._telemetry import Telemetry
 from orb_learning._types import NAMESPACE
 from orb_learning.demo._clock import Timeline
+from orb_learning.demo._learning import Learner
 from orb_learning.demo._orchestrator import Orchestrator
 from orb_learning.demo._world import POOLS
 
@@ -60,6 +61,7 @@ async def simulate(
     *,
     until: datetime,
     on_progress: Callable[[int], None] | None = None,
+    learner: Learner | None = None,
 ) -> SimulationReport:
     """Simulate an agent orchestrator that drives the hooks, as fast as they allow.
 
@@ -71,6 +73,8 @@ async def simulate(
         simulation: what to simulate.
         until: the aware end of the simulated period; everything occurs before it.
         on_progress: called now and then with the number of tasks done since the last call.
+        learner: what the router asks from the middle of the period on, after it has learned from
+            what the hooks wrote so far; None leaves the router to its own rule.
 
     Raises:
         ValueError: `until` is naive, or `tasks` or `days` is below 1.
@@ -82,7 +86,7 @@ async def simulate(
     until = until.astimezone(UTC)
     namespace = uuid5(NAMESPACE, f"{simulation} until {until.isoformat()}")
     timeline = Timeline(until, simulation.days, simulation.tasks, namespace)
-    orchestrator = Orchestrator(telemetry, timeline, simulation.seed)
+    orchestrator = Orchestrator(telemetry, timeline, simulation.seed, learner)
     await orchestrator.run(simulation.tasks, on_progress)
     return SimulationReport(
         **asdict(orchestrator.tally),

@@ -44,6 +44,7 @@ def test_its_last_commands_work_as_printed(tmp_path, program):
     assert all(f"{program} --home data/demo " in command for command in commands)
     assert [command.partition("data/demo ")[2] for command in commands] == [
         "status",
+        "recommend bug_fix --value 2.4",
         "report --mart solution_patterns",
         "dbt docs generate",
         "dbt docs serve",
