@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orb_learning._database import transaction
+from orb_learning._database import as_text, transaction
 from orb_learning._faults import crash_point
 from orb_learning.errors import OrbLearningError
 from orb_learning.home import Home
@@ -62,10 +62,10 @@ def fill_tables(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         _fill_table(connection, batch, kind)
     connection.execute(
         "create or replace temp table first_positions as"
-        " select unnest($1) as position, unnest($2) as segment",
+        " select unnest(cast($1 as bigint[])) as position, unnest(cast($2 as bigint[])) as segment",
         [
-            [place.position for place in batch.first_positions],
-            [place.segment for place in batch.first_positions],
+            as_text(place.position for place in batch.first_positions),
+            as_text(place.segment for place in batch.first_positions),
         ],
     )
 

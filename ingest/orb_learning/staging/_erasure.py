@@ -130,7 +130,7 @@ def erase_all_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """Delete every raw row of every erased subject, and mark all erasures as not yet applied."""
     erased = erased_subjects(connection)
     users = frozenset(one for one in erased if one[0] == "user")
-    tasks = tasks_in(connection, "raw", EVENT_TYPES, users) - erased
+    tasks = tasks_in(connection, "raw", _held_kinds(connection), users) - erased
     _note(connection, tasks, is_applied=False)
     _delete_held(connection, erased | tasks)
     connection.execute(
@@ -227,7 +227,7 @@ def _note_tombstones(connection: duckdb.DuckDBPyConnection, batch: Batch) -> Era
 
 
 def _note(connection: duckdb.DuckDBPyConnection, subjects: Erased, *, is_applied: bool) -> None:
-    for subject in TOMBSTONES.values():
+    for subject in {subject for subject, _ in subjects}:
         connection.execute(
             "insert into ledger.erasures select $subject, unnest($hashes), 0, $is_applied",
             {
@@ -253,7 +253,7 @@ def _tasks_of_users(
     for refusal in batch.refusals:
         found |= tasks_in_refused(refusal.claimed_type, refusal.stored, users)
     if new := users & asked:
-        found |= tasks_in(connection, "raw", EVENT_TYPES, new)
+        found |= tasks_in(connection, "raw", _held_kinds(connection), new)
         for line in refused_lines(connection):
             found |= tasks_in_refused(line.claimed_type, line.line, new)
     return found - erased
@@ -310,7 +310,7 @@ def _mark_lines(connection: duckdb.DuckDBPyConnection, batch: Batch, erased: Era
 def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
     """Delete the raw rows of subjects and note how many; return whether there were any."""
     is_held = False
-    for kind in EVENT_TYPES:
+    for kind in _held_kinds(connection):
         table = f"raw.{kind}"
         ((count,),) = connection.execute(
             f"delete from {table} where {is_about(kind)}",
@@ -320,6 +320,14 @@ def _delete_held(connection: duckdb.DuckDBPyConnection, erased: Erased) -> bool:
             note_removal(connection, table, count)
             is_held = True
     return is_held
+
+
+def _held_kinds(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the kinds of event that staging holds: few where there is little."""
+    held = " union all ".join(
+        f"(select '{kind}' as kind from raw.{kind} limit 1)" for kind in EVENT_TYPES
+    )
+    return [kind for (kind,) in connection.execute(f"{held} order by kind").fetchall()]
 
 
 def note_removal(

@@ -33,6 +33,10 @@ create table if not exists ledger.migrations (
 """
 
 
+Applied = dict[int, tuple[str, str]]
+"""By version, the name and the checksum of what was applied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One step of the schema."""
@@ -76,9 +80,20 @@ def known_migrations() -> list[Migration]:
 
 def status(connection: duckdb.DuckDBPyConnection) -> list[MigrationState]:
     """Return the state of every migration that is known here or applied there."""
-    applied = _applied(connection)
+    return _states(known_migrations(), _applied(connection) or {})
+
+
+def validate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that what is applied is what this release knows.
+
+    Raises:
+        MigrationError: a version is newer than this release, or its files were edited since.
+    """
+    _validate(known_migrations(), _applied(connection) or {})
+
+
+def _states(known: list[Migration], applied: Applied) -> list[MigrationState]:
     states = []
-    known = known_migrations()
     for migration in known:
         checksum = applied.get(migration.version, ("", ""))[1]
         state: Literal["applied", "pending", "changed"] = "applied"
@@ -92,13 +107,8 @@ def status(connection: duckdb.DuckDBPyConnection) -> list[MigrationState]:
     return sorted(states, key=lambda state: state.version)
 
 
-def validate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Check that what is applied is what this release knows.
-
-    Raises:
-        MigrationError: a version is newer than this release, or its files were edited since.
-    """
-    for state in status(connection):
+def _validate(known: list[Migration], applied: Applied) -> None:
+    for state in _states(known, applied):
         if state.state == "unknown":
             raise MigrationError(
                 f"staging has schema version {state.version} ({state.name}), which this release "
@@ -125,14 +135,18 @@ def upgrade(
         MigrationError: see `validate`; there is no version `to`; or a step failed and was rolled
             back.
     """
-    _refuse_unknown(to)
-    if is_plan:
-        validate(connection)
-        return _pending(connection, to)
-    connection.execute(_LEDGER)
-    validate(connection)
-    pending = _pending(connection, to)
-    for migration in pending:
+    known = known_migrations()
+    _refuse_unknown(known, to)
+    applied = _applied(connection)
+    if applied is None and not is_plan:
+        connection.execute(_LEDGER)
+    _validate(known, applied or {})
+    pending = [
+        migration
+        for migration in known
+        if migration.version not in (applied or {}) and (to is None or migration.version <= to)
+    ]
+    for migration in [] if is_plan else pending:
         _step(
             connection,
             migration,
@@ -156,12 +170,13 @@ def downgrade(
     Raises:
         MigrationError: see `upgrade`.
     """
-    _refuse_unknown(to)
-    validate(connection)
-    applied = _applied(connection)
+    known = known_migrations()
+    _refuse_unknown(known, to)
+    applied = _applied(connection) or {}
+    _validate(known, applied)
     doomed = [
         migration
-        for migration in reversed(known_migrations())
+        for migration in reversed(known)
         if migration.version in applied and migration.version > to
     ]
     for migration in [] if is_plan else doomed:
@@ -175,21 +190,12 @@ def downgrade(
     return doomed
 
 
-def _refuse_unknown(version: int | None) -> None:
-    newest = max((migration.version for migration in known_migrations()), default=0)
+def _refuse_unknown(known: list[Migration], version: int | None) -> None:
+    newest = max((migration.version for migration in known), default=0)
     if version is not None and not 0 <= version <= newest:
         raise MigrationError(
             f"there is no schema version {version}; this release knows 0 to {newest}"
         )
-
-
-def _pending(connection: duckdb.DuckDBPyConnection, to: int | None) -> list[Migration]:
-    applied = _applied(connection)
-    return [
-        migration
-        for migration in known_migrations()
-        if migration.version not in applied and (to is None or migration.version <= to)
-    ]
 
 
 def _step(
@@ -213,12 +219,13 @@ def _step(
         ) from error
 
 
-def _applied(connection: duckdb.DuckDBPyConnection) -> dict[int, tuple[str, str]]:
-    exists = connection.execute(
-        "select count(*) from duckdb_tables() where schema_name = 'ledger'"
-        " and table_name = 'migrations'"
-    ).fetchone()
-    if not exists or not exists[0]:
-        return {}
-    rows = connection.execute("select version, name, checksum from ledger.migrations").fetchall()
+def _applied(connection: duckdb.DuckDBPyConnection) -> Applied | None:
+    """Return what is applied, or None where nothing ever was."""
+    import duckdb
+
+    try:
+        found = connection.execute("select version, name, checksum from ledger.migrations")
+    except duckdb.CatalogException:
+        return None
+    rows = found.fetchall()
     return {version: (name, checksum) for version, name, checksum in rows}

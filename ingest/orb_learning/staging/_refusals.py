@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from orb_learning._database import as_text
 from orb_learning.staging._batch import Batch, Refusal
 from orb_learning.staging._erasure import Refused, is_refused_about, note_removal
 from orb_learning.staging._owners import Erased
@@ -41,8 +42,9 @@ def insert_refusals(
     known = {
         quarantine_id
         for (quarantine_id,) in connection.execute(
-            "select quarantine_id from ledger.quarantine where quarantine_id in (select unnest(?))",
-            [[refusal.quarantine_id for refusal in batch.refusals]],
+            "select quarantine_id from ledger.quarantine"
+            " where quarantine_id in (select unnest(cast(? as uuid[])))",
+            [as_text(refusal.quarantine_id for refusal in batch.refusals)],
         ).fetchall()
     }
     gone: list[Refusal] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from orb_learning._database import transaction
+from orb_learning._database import as_text, transaction
 from orb_learning._faults import crash_point
 from orb_learning._spill import delete_left_spills, empty_own_spill
 from orb_learning._types import subject_hash
@@ -91,7 +91,9 @@ def blank(connection: duckdb.DuckDBPyConnection, home: Home) -> Blanked:
     if ids:
         with transaction(connection):
             connection.execute(
-                "delete from ledger.quarantine where quarantine_id in (select unnest($1))", [ids]
+                "delete from ledger.quarantine"
+                " where quarantine_id in (select unnest(cast($1 as uuid[])))",
+                [as_text(ids)],
             )
             note_removal(connection, "ledger.quarantine", len(ids))
     return Blanked(is_whole=not left, is_held=is_held or bool(going))
@@ -140,7 +142,7 @@ def _brought_again(
         return False
 
     _blank_lines(connection, home, {}, note)
-    gone = [str(identity) for places in going.values() for identity, _ in places]
+    gone = as_text(identity for places in going.values() for identity, _ in places)
     others = connection.execute(
         """
         select cast(event_id as varchar) from raw.execution_recorded
