@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orb_learning.refresh import Refresher
+from warm_dbt import keep_parse
 
 from .drivers import Dbt, Recorded, record
 
@@ -27,7 +28,7 @@ def memory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def parsed(memory: Path) -> Refresher:
     dbt = Dbt(memory / "parsed")
-    dbt.refresher.invoke(["list", "--resource-type", "source"])
+    keep_parse(dbt.refresher)
     return dbt.refresher
 
 

@@ -22,6 +22,7 @@ from orb_learning.home import Home
 from orb_learning.publication import current, publish
 from orb_learning.refresh import Refresher
 from orb_learning.upkeep import take_in
+from warm_dbt import QUIETLY
 
 from .strategies import NOW
 from .tables import MIN_USES, Tables, read
@@ -66,9 +67,7 @@ class Dbt:
         text = f"{{as_of: '{as_of}', publish_past: true, pattern_min_uses: {MIN_USES}}}"
         watch = _watched(_death(dies_at)) if dies_at else _watched(lambda _, __: None)
         with watch, copied_when_grown():
-            self.refresher.invoke(
-                ["run", "--vars", text, "--no-write-json", "--log-level-file", "none"]
-            )
+            self.refresher.invoke(["run", "--vars", text, *QUIETLY])
 
     def load(self) -> None:
         take_in(self.home)

@@ -27,6 +27,7 @@ from orb_learning.home import Home
 from orb_learning.importer import ImportReport, import_files
 from orb_learning.refresh import Refresher
 from orb_learning.spool import open_segment, segment_names
+from warm_dbt import keep_parse
 
 
 @pytest.fixture
@@ -73,8 +74,20 @@ def untraced_dbt() -> Iterator[None]:
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Refresher:
     """A refresher whose manifest others may share: one parse of the project for all tests."""
     refresher = Refresher(tmp_path_factory.mktemp("parsed") / "home")
-    refresher.invoke(["list", "--resource-type", "source"])
+    keep_parse(refresher)
     return refresher
+
+
+@pytest.fixture
+def parsed_already(parsed: Refresher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the manifest that others share to every refresher that a test makes without saying."""
+    begin = Refresher.__init__
+
+    def begun(refresher: Refresher, *args: Any, **kwargs: Any) -> None:
+        begin(refresher, *args, **kwargs)
+        refresher._manifest = parsed._manifest
+
+    monkeypatch.setattr(Refresher, "__init__", begun)
 
 
 @pytest.fixture(scope="session")

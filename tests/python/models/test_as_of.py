@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,7 @@ from orb_learning.publication import MANIFEST, current
 from orb_learning.refresh import Refresher
 from orb_learning.serving import build_report
 from orb_learning.upkeep import refresh_into
+from warm_dbt import leave_parse
 
 from .test_dbt_is_the_job import dbt
 from .warehouse import Warehouse
@@ -68,7 +69,9 @@ def test_a_publication_of_a_day_to_come_is_not_kept(warehouse: Warehouse) -> Non
     assert day_of(warehouse) == LATER
 
 
-def test_dbt_says_in_one_line_why_it_did_not_publish(warehouse: Warehouse) -> None:
+def test_dbt_says_in_one_line_why_it_did_not_publish(
+    warehouse: Warehouse, parsed: Refresher
+) -> None:
     warehouse.run(as_of=LATER)
 
     def said(*arguments: str) -> str:
@@ -76,10 +79,12 @@ def test_dbt_says_in_one_line_why_it_did_not_publish(warehouse: Warehouse) -> No
         assert ended.returncode == 0, ended.stdout
         return ended.stdout
 
+    leave_parse(parsed, warehouse.home, as_of=date.fromisoformat(EARLIER))
     assert (
         "not published: the run was as of 2026-05-10, the publication is of 2026-06-15; to replace "
         "it all the same add publish_past: true to the vars; the last publication stands\n"
     ) in said("--vars", f"{{as_of: {EARLIER}}}")
+    leave_parse(parsed, warehouse.home)
     assert (
         "not published: the run was partial, without pools, tasks; `dbt run` builds all and "
         "publishes; the last publication stands\n"
@@ -128,6 +133,7 @@ def test_what_a_run_did_not_build_is_not_published(warehouse: Warehouse) -> None
             assert reader.execute("select count(*) from executions").fetchall() == [(2,)]
 
 
+@pytest.mark.usefixtures("parsed_already")
 def test_a_publication_beside_the_home_leaves_the_home_as_it_is(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from orb_learning.home import Home
 from orb_learning.publication import Publication, current
 from orb_learning.refresh import Refresher
 from orb_learning.staging import faults
+from warm_dbt import leave_parse
 
 from .test_dbt_is_the_job import PROJECT
 
@@ -108,7 +109,10 @@ def readable(home: Home) -> tuple[Publication, int]:
     return current(home), rows
 
 
-def test_a_refresh_ends_at_any_moment_and_leaves_nothing_half_published(home, start, tmp_path):
+def test_a_refresh_ends_at_any_moment_and_leaves_nothing_half_published(
+    home, start, tmp_path, parsed
+):
+    leave_parse(parsed, home)
     tasks = 0
 
     def capture() -> None:

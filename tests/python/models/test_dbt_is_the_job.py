@@ -23,6 +23,7 @@ from orb_learning.publication import current
 from orb_learning.refresh import Refresher
 from orb_learning.upkeep import take_in
 from orb_learning.warehouse import STORAGE_VERSION
+from warm_dbt import leave_parse
 
 from .warehouse import Warehouse
 
@@ -318,12 +319,15 @@ def test_cold_commands_work_while_hooks_write_and_readers_read(tmp_path: Path) -
     assert current(home).rows["executions"] == 5 + captured
 
 
-def test_what_is_compiled_without_a_question_finds_the_same_attempts(warehouse: Warehouse) -> None:
+def test_what_is_compiled_without_a_question_finds_the_same_attempts(
+    warehouse: Warehouse, parsed: Refresher
+) -> None:
     outcomes(warehouse.home, 3)
     warehouse.refresher.invoke(["run"])
     outcomes(warehouse.home, 5, tag="later ")
     outcomes(warehouse.home, 1)  # another one of a task that is known
     take_in(warehouse.home)
+    leave_parse(parsed, warehouse.home)
     done = dbt(
         warehouse.home, "compile", "--no-introspect", "-s", "int_attempts", "--output", "json",
         "--quiet",
@@ -366,8 +370,11 @@ except SystemExit as end:
     assert current(home).rows["executions"] == 5
 
 
-def test_a_second_run_waits_and_says_so_or_gives_up_in_one_line(tmp_path: Path) -> None:
+def test_a_second_run_waits_and_says_so_or_gives_up_in_one_line(
+    tmp_path: Path, parsed: Refresher
+) -> None:
     home = Home(tmp_path / "home")
+    leave_parse(parsed, home)
     with home.locked():
         refused = dbt(home, "run", ORB_LEARNING_LOCK_TIMEOUT="0.2")
 
@@ -394,12 +401,15 @@ cli()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc to look into")
-def test_the_files_are_closed_before_the_lock_is_given_back(tmp_path: Path) -> None:
+def test_the_files_are_closed_before_the_lock_is_given_back(
+    tmp_path: Path, parsed: Refresher
+) -> None:
     """Whoever waits for it opens them next, and would be told that they are in use."""
     home = Home(tmp_path / "home")
+    leave_parse(parsed, home)
     ended = subprocess.run(
         [sys.executable, "-c", WATCHED, "--quiet", "run",
-         "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs"],
+         "--target-path", home.root / "target", "--log-path", home.root / "logs"],
         cwd=PROJECT,
         env={**os.environ, "ORB_LEARNING_HOME": str(home.root)},
         stderr=subprocess.PIPE,
@@ -410,9 +420,9 @@ def test_the_files_are_closed_before_the_lock_is_given_back(tmp_path: Path) -> N
     assert ended.stderr.splitlines()[-1] == "open: []"
 
 
-def test_a_warehouse_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_warehouse_that_is_no_database_is_named(tmp_path: Path, parsed: Refresher) -> None:
     home = Home(tmp_path / "home")
-    home.create()
+    leave_parse(parsed, home)
     home.staging.write_text("not a database")
 
     refused = dbt(home, "run")

@@ -21,6 +21,7 @@ from orb_learning.publication import current
 from orb_learning.refresh import Refresher, ScheduleState
 from orb_learning.refresh._loop import RefreshLoop
 from orb_learning.upkeep import read_status, take_in
+from warm_dbt import leave_parse
 
 from .test_dbt_is_the_job import PROJECT, dbt, outcomes
 from .warehouse import Warehouse
@@ -67,9 +68,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_a_scheduler_publishes_lets_others_have_their_turn_and_finishes_at_sigterm(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, parsed: Refresher
 ) -> None:
     home = Home(tmp_path / "home")
+    leave_parse(parsed, home)
     scheduler = start(home, "--interval", "1")
     until(lambda: executions(home) == 0, scheduler)
 

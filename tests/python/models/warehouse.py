@@ -11,6 +11,7 @@ import duckdb
 from orb_learning import Telemetry
 from orb_learning.events import Event
 from orb_learning.refresh import Refresher
+from warm_dbt import QUIETLY
 
 LOAD_COLUMNS = {"load_id", "first_load_id", "uploaded_at", "fingerprint", "day_fingerprint"}
 """What depends on the cut into loads, and on nothing else."""
@@ -35,7 +36,7 @@ class Warehouse:
     def run(self, *arguments: str, as_of: str = "2026-06-15", **variables: Any) -> Any:
         settings = ", ".join(f"{name}: {value}" for name, value in variables.items())
         text = f"{{as_of: '{as_of}'" + (f", {settings}" if settings else "") + "}"
-        return self.refresher.invoke(["run", *arguments, "--vars", text])
+        return self.refresher.invoke(["run", *arguments, "--vars", text, *QUIETLY])
 
     def tables(self, *, without: Iterable[str] = ()) -> Tables:
         """Return every table that dbt built, its rows in one order whatever theirs is."""

@@ -403,6 +403,7 @@ def test_before_the_first_publication_the_error_says_how_to_make_one(tmp_path):
         ask(Home.locate(tmp_path), lambda db: db.initialize())
 
 
+@pytest.mark.usefixtures("parsed_already")
 def test_what_is_stored_is_seen_after_the_next_refresh(tmp_path):
     async def use(db: LearningDatabase) -> None:
         task_id = await db.store_execution(execution(1, repo="new"))
