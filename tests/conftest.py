@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from importlib.util import find_spec
+
 import pytest
 from hypothesis import settings
+
+# DuckDB imports pandas for each value that it is given, and looks through all folders where there
+# is none: half the time of a small statement.
+if find_spec("pandas") is None:
+    sys.modules["pandas"] = None  # type: ignore[assignment]
 
 settings.register_profile("orb_learning", parent=settings(), deadline=None)
 settings.register_profile("long", settings.get_profile("orb_learning"), max_examples=300)
@@ -15,6 +24,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "orb_learning")
     if is_long and config.getoption("--timeout") is None:
         config.option.timeout = 0  # hours, where that many were asked for
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what lives as long as the session: modules and tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import os
 import random
 import shutil
@@ -41,6 +42,8 @@ def parsed_project() -> Refresher:
     with tempfile.TemporaryDirectory() as folder:
         refresher = Refresher(Path(folder) / "home")
         refresher.invoke(["list", "--resource-type", "source"])
+    gc.collect()
+    gc.freeze()  # each child would look through the parsed project, and copy it
     return refresher
 
 
