@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,12 @@ from uuid import UUID
 import duckdb
 import pytest
 
+from orb_learning import _database
+from orb_learning._database import literal
+from orb_learning._files import replacing
 from orb_learning.events import EVENT_TYPES, Event, PoolCreated
 from orb_learning.home import Home
-from orb_learning.staging import LoadReport
+from orb_learning.staging import LoadReport, open_staging
 from orb_learning.upkeep import take_in
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,6 +67,12 @@ class Spool:
         return self.folder / name
 
 
+@functools.cache
+def _reader(_: int) -> duckdb.DuckDBPyConnection:
+    """Open a database to attach others to, once for a process: opening one takes ten times that."""
+    return duckdb.connect(config={"threads": 1})
+
+
 class Staging:
     """What the loader made, read back."""
 
@@ -72,14 +83,27 @@ class Staging:
         """Load, and check that the ledger and the tables account for every line."""
         report = take_in(self._home)
         stored = " + ".join(f"(select count(*) from raw.{kind})" for kind in EVENT_TYPES)
-        assert self.query(f"{UNBALANCED} union all select 'rows' where {LOADED} != {stored}") == []
-        newest = self.query("select coalesce(max(load_id), 0) from ledger.loads")
-        assert newest == [(report.load_id,)]
+        with self._read() as connection:
+            wrong = f"{UNBALANCED} union all select 'rows' where {LOADED} != {stored}"
+            assert connection.execute(wrong).fetchall() == []
+            newest = connection.execute("select coalesce(max(load_id), 0) from ledger.loads")
+            assert newest.fetchall() == [(report.load_id,)]
         return report
 
     def query(self, query: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self._home.staging), read_only=True) as connection:
+        with self._read() as connection:
             return connection.execute(query).fetchall()
+
+    @contextmanager
+    def _read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        reader = _reader(os.getpid())
+        reader.execute(f"attach {literal(self._home.staging)} as staging (read_only)")
+        try:
+            reader.execute("use staging")
+            yield reader
+        finally:
+            reader.execute("use memory")
+            reader.execute("detach staging")
 
     def pools(self) -> list[str]:
         """Return the names of the pools created, one for each row, in order."""
@@ -93,6 +117,31 @@ class Staging:
         """Return what the ledger says: lines, loaded, duplicates, quarantined, is_complete."""
         query = "select segment, (lines, loaded, duplicates, quarantined, is_complete)"
         return dict(self.query(f"{query} from ledger.segments"))
+
+
+@pytest.fixture(scope="session")
+def empty_staging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Home(tmp_path_factory.mktemp("empty") / "home")
+    with open_staging(home):
+        return home.staging
+
+
+@pytest.fixture
+def migrated(empty_staging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each new staging file be a copy of one with this release's schema.
+
+    Every test that loads something would migrate an empty file otherwise, for as long as it loads.
+    """
+    create = _database._create
+
+    def copy(path: Path) -> None:
+        if path.name != empty_staging.name:
+            create(path)
+            return
+        with replacing(path) as fresh:
+            fresh.write_bytes(empty_staging.read_bytes())
+
+    monkeypatch.setattr(_database, "_create", copy)
 
 
 @pytest.fixture

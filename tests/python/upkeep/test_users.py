@@ -343,6 +343,7 @@ def test_an_erased_user_who_comes_back_costs_a_deletion(home, spool, staging, fi
         spool.write(f"{number}-later.jsonl", outcome(task))  # after its decision
         staging.load()
     assert files() == before
+    home.warehouse.unlink()  # it stayed, and is no database
     assert PRIVATE not in everything_in(home)
     assert PRIVATE.encode() not in home.staging.read_bytes()
     assert kinds(staging) == ["routing_outcome"] * 4
