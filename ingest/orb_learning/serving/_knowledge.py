@@ -117,13 +117,15 @@ class Knowledge:
         Returns:
             the worth, and the success that its plans state; of the largest if none reaches it.
         """
-        menus, tries = [], []
-        for kind in self.evidence.task_types:
-            asked = replace(question, task_type=kind, repo=None)
-            if basis := self.basis(asked):
-                menus.append(_frontier(self._menu(asked, basis)))
-                arms = self.evidence.arms[None, kind]
-                tries.append(sum(arm.effective_tries for arm in arms))
+        asked = (replace(question, task_type=kind, repo=None) for kind in self.evidence.task_types)
+        bases = [(each, basis) for each in asked if (basis := self.basis(each))]
+        menus = [_frontier(self._menu(each, basis)) for each, basis in bases]
+        tries = [
+            sum(arm.effective_tries for arm in self.evidence.arms[None, basis.kind])
+            for _, basis in bases
+        ]
+        if not any(tries):  # all too old to have any weight left
+            tries = [1.0] * len(tries)
         for value in WORTHS:
             stated = [min(menu, key=lambda plan: plan.rank(value)).success for menu in menus]
             reached = sum(map(operator.mul, stated, tries)) / sum(tries)
