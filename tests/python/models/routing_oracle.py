@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import permutations
+from itertools import pairwise, permutations
 from statistics import fmean, median
 from uuid import UUID
 
@@ -209,9 +209,7 @@ def shares_of(seen: dict[Cell, dict[str, Sums]]) -> Shares:
     of_type = {t: (total_s[t] + 5 * mean) / (total_n[t] + 5) for t in types}
     for _ in range(2):
         fair = {
-            a: max(
-                s[every, a] - sum(n[t, a] * of_type[t] for t in types) + n[every, a] * mean, 0.0
-            )
+            a: max(s[every, a] - sum(n[t, a] * of_type[t] for t in types) + n[every, a] * mean, 0.0)
             for a in arms
         }
         k = strength(((n[every, a], fair[a], mean) for a in arms), 0.05, 0.03)
@@ -271,11 +269,11 @@ def means_of(seen: dict[Cell, dict[str, Sums]], name: str) -> tuple[Means, Means
     squares = rests = 0.0
     for cell, of in seen.items():
         for sums in of.values():
-            if cell[0] is None and cell[1] is not None:
-                if sums.counts["costed"] - sums.counts["cost_outliers"] >= 2:
-                    runs, total = sums.weighted["cost_n"], sums.weighted["cost"]
-                    squares += total**2 / runs
-                    rests += max(sums.weighted["cost_square"] - total**2 / runs, 0.0)
+            is_of_type = cell[0] is None and cell[1] is not None
+            if is_of_type and sums.counts["costed"] - sums.counts["cost_outliers"] >= 2:
+                runs, total = sums.weighted["cost_n"], sums.weighted["cost"]
+                squares += total**2 / runs
+                rests += max(sums.weighted["cost_square"] - total**2 / runs, 0.0)
     spread = rests / squares if squares else 1.0
     all_runs = sum(sums.weighted[f"{name}_n"] for sums in seen[every].values())
     if not all_runs:
@@ -321,9 +319,14 @@ def evidence(runs: Iterable[Run], rules: Rules) -> Evidence:
     return {
         cell: {
             arm: Known(
-                sums, *shares[cell, arm], costs[cell, arm], cost_variances[cell, arm],
-                durations[cell, arm], qualities[cell, arm], arm in comparable,
-            )  # fmt: skip
+                sums,
+                *shares[cell, arm],
+                costs[cell, arm],
+                cost_variances[cell, arm],
+                durations[cell, arm],
+                qualities[cell, arm],
+                arm in comparable,
+            )
             for arm, sums in of.items()
         }
         for cell, of in seen.items()
@@ -387,14 +390,15 @@ def _retries(runs: Sequence[Run], rules: Rules) -> Iterable[Pair]:
         attempts[run.task].append(run)
     for tried in attempts.values():
         tried.sort(key=lambda run: run.attempt)
-        for before, run in zip(tried, tried[1:], strict=False):
+        for before, run in pairwise(tried):
             follows = not before.success and before.ended_at <= run.at
-            if follows and before.arm and run.arm and before.arm != run.arm:
-                if rules.holds(run.at.date()):
-                    weight = rules.weight(run.at.date())
-                    yield Pair(
-                        run.task_type, before.arm, run.arm, run.success, run.cost, weight, weight
-                    )
+            if before.arm is None or run.arm is None or before.arm == run.arm:
+                continue
+            if follows and rules.holds(run.at.date()):
+                weight = rules.weight(run.at.date())
+                yield Pair(
+                    run.task_type, before.arm, run.arm, run.success, run.cost, weight, weight
+                )  # fmt: skip
 
 
 def _in_groups(runs: Sequence[Run], rules: Rules) -> Iterable[Pair]:
@@ -615,11 +619,7 @@ def plan_of(
         1 - f1 * f2 * f3,
         v1 * (f2 * f3) ** 2 + v2 * (f1 * f3) ** 2 + v3 * (f1 * f2) ** 2,
         c1 + f1 * c2 + f1 * f2 * c3,
-        vc1
-        + f1**2 * vc2
-        + (f1 * f2) ** 2 * vc3
-        + (c2 + f2 * c3) ** 2 * v1
-        + (f1 * c3) ** 2 * v2,
+        vc1 + f1**2 * vc2 + (f1 * f2) ** 2 * vc3 + (c2 + f2 * c3) ** 2 * v1 + (f1 * c3) ** 2 * v2,
         [1, 1 + f1, 1 + f1 + f1 * f2][len(arms) - 1],
         min((pair.runs for pair in used), default=0),
         worst[0] if worst else "none",
