@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FIXTURE := $(VENV)/fixture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sources migration test lint typecheck unit fixture long machine mutants faults soak pythons hosts canaries bench-capture bench-serving bench-refresh clean
+.PHONY: help setup demo sources migration test lint typecheck unit fixture long machine mutants faults soak pythons hosts canaries bench-capture bench-serving bench-refresh bench-routing clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -110,6 +110,9 @@ bench-serving: setup $(VENV)/.ready-embeddings  ## time reads, searches and embe
 
 bench-refresh: setup  ## time loads, refreshes and publications, into docs/benchmarks.md
 	$(BIN)/python benchmarks/refresh.py --write docs/benchmarks.md
+
+bench-routing: setup  ## try advice on real runs and time its models, into docs/benchmarks.md; LONG=--long
+	$(BIN)/python benchmarks/routing.py --write docs/benchmarks.md $(LONG)
 
 clean:  ## remove what the other targets made, data/ excepted
 	rm -rf $(VENV) $(VENV)-next $(VENV)-pythons target logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -28,6 +28,7 @@ from orb_learning.staging import open_staging
 UNTIL = date(2026, 6, 30)
 DAYS = 90
 REPOS = 40
+TIERS = ("small", "medium", "large")
 WORDS = (  # noqa: SIM905
     "parser tokenizer cache index query retry timeout session login upload schema migration"
     " renderer scheduler worker queue socket buffer config header router client server module"
@@ -112,7 +113,7 @@ executions as (
         'acme/service-' || repo_number as repo,
         cast(hash(i, 8) % 20 as integer) as file_count,
         cast(500 + hash(i, 9) % 8000 as integer) as estimated_tokens,
-        ['small', 'medium', 'large'][1 + (h // 17) % 3] as model_tier,
+        $tiers[1 + (h // 17) % len($tiers)] as model_tier,
         ['swarm', 'hive', 'solo'][1 + (h // 19) % 3] as pool_type,
         0.5 + (h % 50) / 100 as routing_confidence,
         cast(h % 100 as integer) as complexity_score
@@ -168,7 +169,15 @@ def _insert(kind: str) -> str:
     """
 
 
-def write_history(home: Home, *, executions: int, texts: int, until: date) -> None:
+def write_history(
+    home: Home,
+    *,
+    executions: int,
+    texts: int,
+    until: date,
+    repos: int = REPOS,
+    tiers: Sequence[str] = TIERS,
+) -> None:
     """Fill an empty home's staging, as if a load had."""
     with open_staging(home) as staging:
         staging.execute("set memory_limit = '4GB'")
@@ -181,7 +190,8 @@ def write_history(home: Home, *, executions: int, texts: int, until: date) -> No
                 _insert(kind),
                 {
                     "texts": min(texts, executions),
-                    "repos": REPOS,
+                    "repos": repos,
+                    "tiers": list(tiers),
                     "words": WORDS,
                     "verbs": VERBS,
                 },

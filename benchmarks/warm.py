@@ -64,6 +64,7 @@ class Warm:
             f" indexes: {str(indexes).lower()}}}"
         )
         self.turn = Turn()
+        self.results: Any = None
         self.selection = WHOLE
         dbt_plugin.take_in = self._noted(dbt_plugin.take_in, "load")
         dbt_plugin.publish = self._noted(dbt_plugin.publish, "publish")
@@ -83,7 +84,9 @@ class Warm:
         self.turn = Turn()
         before, begin = written_bytes(), time.perf_counter()
         with self.refresher.home.locked():
-            self.refresher.invoke(["run", "--vars", self.variables, *self.selection, *options])
+            self.results = self.refresher.invoke(
+                ["run", "--vars", self.variables, *self.selection, *options]
+            )
         self.selection = STEADY  # as `Refresher.refresh` does
         whole = time.perf_counter() - begin
         self.turn.models = whole - self.turn.load - self.turn.publish
