@@ -25,7 +25,7 @@ _STYLE = """
         .arm { fill: #8b949e } .oracle { fill: #3fb950 }
     }
     text { font: 13px system-ui, sans-serif } .small { font-size: 12px }
-    polyline { fill: none; stroke-width: 2 }
+    polyline.order, polyline.choice { fill: none; stroke-width: 2 }
 """
 
 
