@@ -25,6 +25,8 @@ MODELS = {
     "int_arm_retries": "main_intermediate",
     "int_arm_group_pairs": "main_intermediate",
     "int_arm_sums": "main_intermediate",
+    "int_arm_success": "main_intermediate",
+    "int_arm_means": "main_intermediate",
     "arm_evidence": "main",
     "arm_pair_evidence": "main",
     "int_arm_choices": "main_intermediate",
