@@ -112,7 +112,7 @@ pooled as (
         ) / (tries + 20) as usual_drop
     from (
         select
-            {{ reproducible_sum('pooled_tries') }} as tries,
+            coalesce({{ reproducible_sum('pooled_tries') }}, 0) as tries,
             {{ reproducible_sum('pooled_successes') }} as successes,
             {{ reproducible_sum('pooled_usual') }} as usual_successes
         from sums
