@@ -15,9 +15,9 @@ spread as (
     select
         coalesce(
             {{ reproducible_sum(
-                'greatest(weighted_cost_square - power(weighted_cost, 2) / weighted_costs, 0)'
+                'greatest(weighted_cost_square - power(weighted_cost, 2) / nullif(weighted_costs, 0), 0)'
             ) }}
-            / nullif({{ reproducible_sum('power(weighted_cost, 2) / weighted_costs') }}, 0),
+            / nullif({{ reproducible_sum('power(weighted_cost, 2) / nullif(weighted_costs, 0)') }}, 0),
             1
         ) as cost_spread
     from sums
