@@ -22,7 +22,7 @@
 {%- endmacro %}
 
 {% macro billionths(value) -%}
-    cast(round(({{ value }}) * 1e9) as decimal(28, 0))
+    cast(round(({{ value }}) * 1e9) as decimal(38, 0))
 {%- endmacro %}
 
 {% macro of_billionths(value) -%}
