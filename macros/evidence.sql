@@ -166,12 +166,13 @@
 
 {#-
     Where a share of a mean and a variance lies with a certainty of `z` standard errors, as a Beta of that mean and
-    variance has it (Paulson, from Wilson and Hilferty's cube root).
+    variance has it (Paulson, from Wilson and Hilferty's cube root). Of less than 0.3 successes or failures the formula
+    makes nonsense: they count as as many.
 -#}
 {% macro share_bound(share, variance, z) -%}
     {%- set runs = '(' ~ share ~ ' * (1 - ' ~ share ~ ') / ' ~ variance ~ ' - 1)' -%}
-    {%- set won = '(' ~ share ~ ' * ' ~ runs ~ ')' -%}
-    {%- set lost = '((1 - ' ~ share ~ ') * ' ~ runs ~ ')' -%}
+    {%- set won = 'greatest(' ~ share ~ ' * ' ~ runs ~ ', 0.3)' -%}
+    {%- set lost = 'greatest((1 - ' ~ share ~ ') * ' ~ runs ~ ', 0.3)' -%}
     {%- set a = '(1 / (9 * ' ~ won ~ '))' -%}
     {%- set b = '(1 / (9 * ' ~ lost ~ '))' -%}
     {%- set below = '(power(1 - ' ~ b ~ ', 2) - ' ~ z * z ~ ' * ' ~ b ~ ')' -%}
@@ -186,4 +187,9 @@
         when {{ below }} <= 0 then {{ 1 if z > 0 else 0 }}
         else {{ won }} * {{ ratio }} / ({{ won }} * {{ ratio }} + {{ lost }})
     end
+{%- endmacro %}
+
+{#- Where a cost lies with a certainty of `z` standard errors, its logarithm normal; one of 0 is certain. -#}
+{% macro cost_bound(cost, variance, z) -%}
+    {{ cost }} * coalesce(exp({{ z }} * sqrt({{ variance }}) / nullif({{ cost }}, 0)), 1)
 {%- endmacro %}

@@ -100,7 +100,7 @@ options as (
         level,
         task_type,
         arm,
-        cost_variance / power(cost, 2) as cost_spread
+        cost_variance / nullif(power(cost, 2), 0) as cost_spread
     from candidates
     union all
     select distinct
@@ -255,8 +255,8 @@ final as (
         {{ share_bound('best.success', 'best.success_variance', -1.96) }} as success_low,
         {{ share_bound('best.success', 'best.success_variance', 1.96) }} as success_high,
         best.cost,
-        best.cost * exp(-1.96 * sqrt(best.cost_variance) / nullif(best.cost, 0)) as cost_low,
-        best.cost * exp(1.96 * sqrt(best.cost_variance) / nullif(best.cost, 0)) as cost_high,
+        {{ cost_bound('best.cost', 'best.cost_variance', -1.96) }} as cost_low,
+        {{ cost_bound('best.cost', 'best.cost_variance', 1.96) }} as cost_high,
         best.expected_attempts,
         best.pair_runs,
         best.dependence,
