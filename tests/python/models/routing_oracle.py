@@ -336,7 +336,7 @@ def evidence(runs: Iterable[Run], rules: Rules) -> Evidence:
 def share_interval(share: float, variance: float) -> tuple[float, float]:
     """Return the ends of where a share lies: Paulson's approximation to a Beta's quantiles."""
     runs = share * (1 - share) / variance - 1
-    a, b = share * runs, (1 - share) * runs
+    a, b = max(share * runs, 0.3), max((1 - share) * runs, 0.3)
     x, y, p, q = 1 - 1 / (9 * a), 1 - 1 / (9 * b), 1 / (9 * a), 1 / (9 * b)
     d = y**2 - Z**2 * q
     if d <= 0:

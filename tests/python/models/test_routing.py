@@ -160,7 +160,7 @@ def assert_near(found: dict[str, Any], expected: dict[str, Any], where: object) 
 
 def cost_ends(cost: float | None, variance: float | None) -> tuple[float | None, float | None]:
     if not cost or variance is None:
-        return None, None
+        return cost, cost
     factor = math.exp(1.96 * math.sqrt(variance) / cost)
     return cost / factor, cost * factor
 
@@ -615,3 +615,74 @@ def test_erasing_a_task_restores_exactly_what_was(tmp_path: Path, parsed: Refres
     for name in before:
         if "arm" in name or "rout" in name or "escalation" in name or "usual" in name:
             assert after[name] == before[name], name
+
+
+# -- what data may do -------------------------------------------------------------------------
+
+
+def test_runs_so_old_that_no_weight_is_left_are_as_none(
+    tmp_path: Path, parsed: Refresher, learn: Callable[..., Learned]
+) -> None:
+    fading = RoutingModels(tmp_path / "home", parsed, AS_OF, evidence_half_life_days=1)
+    old = [run for run in even(20) if run.repo in REPOS[:2]]
+    long_ago = [replace(run, at=run.at - timedelta(days=60)) for run in old]
+    recent = tried("better", 12, 8, kind="new")
+
+    faded, both = learn(long_ago, fading), learn([*long_ago, *recent], fading)
+
+    assert {row["effective_tries"] for row in faded["arm_evidence"]} == {0.0}
+    assert {row["cost"] for row in faded["arm_evidence"]} == {None}
+    assert {row["cost"] for row in both["arm_evidence"]} == {1.0}
+    for learned in (faded, both):
+        assert_advice(learned, learned.recommender())
+
+
+def test_without_any_pair_arms_are_taken_to_fail_together(learn: Callable[..., Learned]) -> None:
+    learned = learn(even(20))
+
+    assert {row["dependence"] for row in learned["arm_pair_evidence"]} == {"assumed"}
+    for row in learned["arm_pair_evidence"]:
+        assert row["log_odds_drop"] == pytest.approx(1.3)
+    assert_formulas(learned, learned.rows, Rules(AS_OF))
+
+
+def test_every_interval_holds_its_figure_however_little_is_known(
+    learn: Callable[..., Learned],
+) -> None:
+    learned = learn(
+        [
+            *tried("good", 95, 5, kind="easy"), *tried("good", 1, 300, kind="hard"),
+            *tried("weak", 0, 20, kind="easy"), *tried("better", 90, 10, kind="easy"),
+            *tried("perfect", 400, 0, kind="easy"), *tried("perfect", 1, 0, kind="hard"),
+        ]
+    )  # fmt: skip
+    for table in ("arm_evidence", "arm_pair_evidence", "escalation_plans"):
+        for row in learned[table]:
+            assert 0 <= row["success_low"] < row["success"] < row["success_high"] <= 1, row
+    assert min(row["success"] for row in learned["arm_evidence"]) < 0.01
+    assert_formulas(learned, learned.rows, Rules(AS_OF))
+
+
+def test_arms_that_cost_nothing_are_known_to_cost_nothing(learn: Callable[..., Learned]) -> None:
+    learned = learn([*tried("free", 20, 5, 0.0), *tried("gratis", 15, 10, 0.0)])
+
+    for table in ("arm_evidence", "escalation_plans", "routing_recommendations"):
+        figures = {(row["cost"], row["cost_low"], row["cost_high"]) for row in learned[table]}
+        assert figures == {(0.0, 0.0, 0.0)}, table
+    assert_advice(learned, learned.recommender())
+    assert_formulas(learned, learned.rows, Rules(AS_OF))
+
+
+def test_the_largest_costs_that_an_event_may_have_can_be_summed(
+    learn: Callable[..., Learned],
+) -> None:
+    learned = learn([*tried("dear", 80, 20, 1e9), *tried("dearer", 90, 10, 1e9)])
+    assert {row["cost"] for row in learned["arm_evidence"]} == {1e9}
+
+
+def test_only_so_many_arms_are_looked_at_those_with_most_runs_first(
+    learn: Callable[..., Learned],
+) -> None:
+    runs = [run for n in range(103) for run in tried(f"arm{n:03}", 1, 1 + (n > 5))]
+    names = {row["arm"] for row in learn(runs)["arm_evidence"]}
+    assert names == {f"arm{n:03}" for n in range(103) if n not in (3, 4, 5)}
