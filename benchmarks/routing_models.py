@@ -30,6 +30,8 @@ READ = (
     "int_arm_retries",
     "int_arm_group_pairs",
     "int_arm_sums",
+    "int_arm_success",
+    "int_arm_means",
     "arm_evidence",
     "arm_pair_evidence",
 )
@@ -95,6 +97,7 @@ class Learner:
             )
         self._models = {
             result.node.name: (
+                "view" if result.node.config.materialized == "view" else "table",
                 result.node.relation_name.replace('"warehouse"', "learning"),
                 result.node.compiled_code.replace('"warehouse"', "learning"),
             )
@@ -127,7 +130,7 @@ class Learner:
         self._fill([Run(row["task_group"], row["model_tier"]) for row in tasks.rows])
         self._build(tuple(self._models), 0)
         found = {}
-        for name, (relation, _) in self._models.items():
+        for name, (_, relation, _) in self._models.items():
             both = (relation, relation.replace("learning.", "built."))
             ((found[name],),) = self._connection.execute(
                 "select count(*) from ((from {0} except all from {1})"
@@ -156,9 +159,9 @@ class Learner:
     def _build(self, models: Sequence[str], days: int) -> None:
         as_of = date.fromisoformat(DAY) + timedelta(days=days)
         for name in models:
-            relation, sql = self._models[name]
+            kind, relation, sql = self._models[name]
             sql = sql.replace(f"date '{DAY}'", f"date '{as_of}'")
-            self._connection.execute(f"create or replace table {relation} as {sql}")
+            self._connection.execute(f"create or replace {kind} {relation} as {sql}")
 
     def _fill(self, runs: Sequence[Run]) -> None:
         self._connection.execute(

@@ -13,7 +13,9 @@ WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 48, 56
 TICKS_USD = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 LEAST, MOST = 0.035, 6.0
-LOWEST = 0.2
+LOWEST = 0.4
+LABELLED = (2.5, 10.0, 40.0)
+"""What a success is worth, USD, where a curve's points say so."""
 
 _STYLE = """
     .panel { fill: #ffffff } .grid { stroke: #d8dee4 } .text { fill: #1f2328 }
@@ -24,8 +26,7 @@ _STYLE = """
         .order { stroke: #58a6ff; fill: #58a6ff } .choice { stroke: #f0a050; fill: #f0a050 }
         .arm { fill: #8b949e } .oracle { fill: #3fb950 }
     }
-    text { font: 13px system-ui, sans-serif } .small { font-size: 12px }
-    polyline.order, polyline.choice { fill: none; stroke-width: 2 }
+    text { font: 13px system-ui, sans-serif }
 """
 
 
@@ -66,7 +67,14 @@ def _axes() -> list[str]:
         lines.append(_text(LEFT - 8, y + 4, f"{percent} %", "end"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     turned = f' transform="rotate(-90 16 {middle:.0f})"'
-    lines.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "USD a task (log scale)", "middle"))
+    lines.append(
+        _text(
+            (LEFT + WIDTH - RIGHT) / 2,
+            HEIGHT - 14,
+            "USD a task (log scale); beside a point: USD that a success is worth",
+            "middle",
+        )
+    )
     lines.append(_text(16, middle, "tasks solved", "middle", turned))
     return lines
 
@@ -78,7 +86,13 @@ def _curve(kind: str, points: Mapping[float, Figures], title: str) -> list[str]:
         _dot(kind, point, 4, f"{title}, a success worth {value:g} USD")
         for value, point in sorted(points.items())
     ]
-    return [f'<polyline class="{kind}" points="{path}"/>', *dots]
+    labels = [
+        _text(_x(points[value].cost), _y(points[value].success) + above, f"{value:g}", "middle")
+        for value in LABELLED
+        for above in [-9 if kind == "order" else 20]
+    ]
+    line = f'<polyline class="{kind}" points="{path}" style="fill: none; stroke-width: 2"/>'
+    return [line, *dots, *labels]
 
 
 def _legend() -> list[str]:
@@ -112,6 +126,7 @@ def draw(
         constants: what came of each arm for all tasks.
         oracle: what the cheapest arm that succeeds comes to.
     """
+    best_arm, best = max(constants, key=lambda pair: pair[1].success)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
         ' aria-label="Tasks solved against USD a task: advice, single arms and the oracle">',
@@ -119,6 +134,7 @@ def draw(
         f'<rect class="panel" width="{WIDTH}" height="{HEIGHT}" rx="6"/>',
         *_axes(),
         *(_dot("arm", figures, 3.5, arm) for arm, figures in constants),
+        _text(_x(best.cost), _y(best.success) - 9, f"best: {best_arm.partition('|')[2]}", "middle"),
         *_curve("choice", choices, "single arm"),
         *_curve("order", orders, "order"),
         _dot("oracle", oracle, 6, "oracle"),
