@@ -15,14 +15,15 @@ spread as (
     select
         coalesce(
             {{ reproducible_sum(
-                'greatest(weighted_cost_square - power(weighted_cost, 2) / nullif(weighted_costs, 0), 0)'
+                'greatest(weighted_cost_square - power(weighted_cost, 2) / weighted_costs, 0)'
             ) }}
-            / nullif({{ reproducible_sum('power(weighted_cost, 2) / nullif(weighted_costs, 0)') }}, 0),
+            / nullif({{ reproducible_sum('power(weighted_cost, 2) / weighted_costs') }}, 0),
             1
         ) as cost_spread
     from sums
     where level = 'task_type'
         and costed - cost_outliers >= 2
+        and weighted_costs > 0
 
 ),
 
