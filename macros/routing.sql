@@ -8,10 +8,20 @@
     round({{ value }}, 9)
 {%- endmacro %}
 
-{#- The rule and the vars that decided, as a text to be recorded with a decision. -#}
+{#- The rule and the vars that decided, as a text to be recorded with a decision; what is in SQL is checked. -#}
 {% macro policy_version(rule) -%}
-    {{ rule }} value={{ var('success_value_usd') }} window={{ var('evidence_window_days') or 'all' }} half_life=
-    {{- var('evidence_half_life_days') or 'none' }} min={{ var('evidence_min_tries') }},{{ var('evidence_min_costs') }}
+    {%- set window = var('evidence_window_days') -%}
+    {%- set half_life = var('evidence_half_life_days') -%}
+    {%- do positive_number('success_value_usd') -%}
+    {%- if window is not none -%}
+        {%- set window = whole_number(window, 'a window must be a whole number of days') -%}
+    {%- endif -%}
+    {%- if half_life is not none -%}
+        {%- do positive_number('evidence_half_life_days') -%}
+    {%- endif -%}
+    {{ rule }} value={{ var('success_value_usd') }} window={{ 'all' if window is none else window }} half_life=
+    {{- 'none' if half_life is none else half_life }} min={{ whole_var('evidence_min_tries') }},
+    {{- whole_var('evidence_min_costs') }}
 {%- endmacro %}
 
 {#- About how many more runs of an arm would make its gain larger than half of its standard deviation. -#}
