@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import random
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -279,8 +280,9 @@ def _why_nothing(knowledge: Knowledge, question: Question) -> str:
 def _policy(rule: str, knowledge: Knowledge, basis: Basis, **asked: float | None) -> str:
     """Return the rule and what it was given, as it is recorded with a decision."""
     evidence = knowledge.evidence
-    usual = f"value={evidence.success_value_usd:g}"
-    rules = evidence.rules.replace(usual, f"value={basis.value:g}")
+    rules = evidence.rules
+    if basis.value != evidence.success_value_usd:
+        rules = re.sub(r"value=\S+", f"value={basis.value:.15g}", rules, count=1)
     return " ".join([rule, rules, *(f"{name}={said:g}" for name, said in asked.items() if said)])
 
 

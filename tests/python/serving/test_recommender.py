@@ -216,6 +216,17 @@ def test_what_a_success_is_worth_decides(asked: Recommender) -> None:
     assert asked.recommend("poem", success_value_usd=1_000).arm == "large"
 
 
+@pytest.mark.parametrize("value", [40, 2.5, 1_234_567, 40.125])
+def test_the_policy_names_the_value_that_decided(published: Published, value: float) -> None:
+    published.tell({(None, None): ALL}, PAIRS, value=value)
+    recommender = Recommender(published.home.root)
+    for ask in (recommender.recommend, recommender.recommend_escalation):
+        assert f" value={value} " in str(ask("fix").policy_version)
+        for asked in (7, 0.25, 7_654_321):
+            policy = ask("fix", arms=["large"], success_value_usd=asked).policy_version
+            assert f" value={asked} window=90" in str(policy)
+
+
 def test_a_gain_that_may_be_chance_leaves_the_reference_and_names_the_nearest(
     published: Published,
 ) -> None:
