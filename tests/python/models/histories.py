@@ -22,7 +22,9 @@ from orb_learning.events import (
 )
 
 NOW = datetime(2026, 6, 15, tzinfo=UTC)
-TIERS = ("small", "large")
+TIERS = ("small", "medium", "large")
+GROUPS = (None, None, "bench/1", "bench/2", "bench/3")
+"""Groups of runs; those of several histories are in one, and move from one to another."""
 KINDS = (
     RoutingDecision,
     RoutingDecision,
@@ -95,6 +97,7 @@ def _event(draw: st.DrawFn, task_id: UUID, event_id: UUID, repos: list[str]) -> 
             "model_tier": draw(st.sampled_from(TIERS)),
             "routing_confidence": 0.5,
             "cost_estimate": draw(st.sampled_from([None, 0.1, 0.3])),
+            "task_group": draw(st.sampled_from(GROUPS)),
         }
     if kind is RoutingDecision:
         return RoutingDecision(**base, metadata=draw(st.sampled_from([None, {"note": 1}])))

@@ -19,6 +19,10 @@ HISTORIES = 24
 """Histories that share a warehouse, each in repositories of its own."""
 
 LOADS = 4
+VARS = {"pattern_min_uses": 2, "evidence_min_tries": 1, "evidence_min_costs": 1}
+"""Few events, and still patterns and advice."""
+
+ADVICE = ("arm_evidence", "arm_pair_evidence", "routing_recommendations", "escalation_plans")
 PARTIAL_SELECTIONS = (
     "int_attempts",
     "int_attempts executions",
@@ -27,6 +31,11 @@ PARTIAL_SELECTIONS = (
     "int_execution_days solution_patterns",
     "int_execution_days quality_trend",
     "executions int_execution_days",
+    "executions int_task_groups",
+    "int_task_groups int_arm_group_pairs",
+    "int_execution_days int_arm_days int_arm_sums",
+    "int_arm_retries arm_pair_evidence escalation_plans",
+    "int_usual_costs arm_evidence routing_recommendations",
 )
 """What a kill between two models, or a person in a hurry, leaves half built."""
 
@@ -84,11 +93,15 @@ def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
             # A part can only be rebuilt where the whole has been built before.
             selected = ("--select", selection) if selection and is_built else ()
             is_built = True
-            incremental.run(*selected, as_of=as_of, pattern_min_uses=2)
-        incremental.run(pattern_min_uses=2)
+            incremental.run(*selected, as_of=as_of, **VARS)
+        incremental.run(**VARS)
         built = incremental.tables()
+        for name in ADVICE:
+            assert built[f"main.{name}"], name
+        kept = {row[0]: row for row in built["main_intermediate.int_arm_group_pairs"]}
+        assert kept.keys() == {row[0] for row in built["main_intermediate.int_task_groups"]}
         for tasks_at_a_time in (1_000_000, 5):
-            incremental.run("--full-refresh", pattern_min_uses=2, full_build_tasks=tasks_at_a_time)
+            incremental.run("--full-refresh", full_build_tasks=tasks_at_a_time, **VARS)
             rebuilt = incremental.tables()
             assert built.keys() == rebuilt.keys()
             for name, rows in rebuilt.items():
@@ -98,7 +111,7 @@ def test_any_history_in_any_loads_and_runs_equals_one_full_refresh(
         at_once.write(
             event for load in reversed(range(LOADS)) for event in reversed(_events(told, load))
         )
-        at_once.run(pattern_min_uses=2)
+        at_once.run(**VARS)
         expected = incremental.tables(without=LOAD_COLUMNS)
         for name, rows in at_once.tables(without=LOAD_COLUMNS).items():
             assert expected[name] == rows, name

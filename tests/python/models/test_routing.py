@@ -132,7 +132,8 @@ def recorded(run: Run) -> ExecutionRecorded:
     return ExecutionRecorded(
         task_id=run.task, attempt=run.attempt, timestamp=run.at.replace(tzinfo=UTC),
         occurred_at=run.ended_at.replace(tzinfo=UTC), task_type=run.task_type, repo=run.repo,
-        task_description="this", model_tier=run.arm or "unknown", pool_type="solo",
+        task_description="this", model_tier=run.arm or "unknown",
+        pool_type="swarm" if run.task.int % 3 else "solo",
         routing_confidence=0.5, success=run.success, duration_seconds=run.duration,
         quality_score=run.quality, cost_estimate=run.estimate, actual_cost=run.cost,
         task_group=run.group,

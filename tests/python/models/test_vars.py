@@ -28,6 +28,15 @@ READ = {
     "quality_window_days": ("quality_trend", WINDOW),
     "pattern_window_days": ("solution_patterns", WINDOW),
     "pattern_min_uses": ("solution_patterns", "pattern_min_uses must be a whole number, not '"),
+    "routing_arm": ("int_arm_days", "routing_arm must be model_tier, pool_type or both, not '"),
+    "evidence_window_days": ("int_arm_retries", WINDOW),
+    "evidence_half_life_days": (
+        "int_arm_sums",
+        "evidence_half_life_days must be a number above 0, not '",
+    ),
+    "success_value_usd": ("escalation_plans", "success_value_usd must be a number above 0, not '"),
+    "evidence_min_tries": ("arm_evidence", "evidence_min_tries must be a whole number, not '"),
+    "evidence_min_costs": ("arm_evidence", "evidence_min_costs must be a whole number, not '"),
     "max_clock_skew_seconds": (
         "int_attempts",
         "max_clock_skew_seconds must be a whole number of seconds, not '",
@@ -87,6 +96,14 @@ def test_a_var_with_sql_in_it_is_refused_in_one_line_that_says_what_it_must_be(
         ("tier_window_days", -1),
         ("tier_window_days", True),
         ("pattern_min_uses", "many"),
+        ("routing_arm", "tier"),
+        ("evidence_window_days", -1),
+        ("evidence_half_life_days", 0),
+        ("evidence_half_life_days", "1e3"),
+        ("success_value_usd", -40),
+        ("success_value_usd", "0.0"),
+        ("evidence_min_tries", 1.5),
+        ("evidence_min_costs", True),
         ("indexes", "false"),
         ("publish_past", "yes"),
     ],
@@ -96,6 +113,26 @@ def test_a_var_that_is_not_what_it_must_be_is_refused_too(
 ) -> None:
     model, rule = READ[name]
     assert f"{rule}{value}'" in refusal(built, "run", model, **{name: value})
+
+
+@pytest.mark.parametrize("model", ["int_arm_choices", "escalation_plans"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evidence_window_days",
+        "evidence_half_life_days",
+        "success_value_usd",
+        "evidence_min_tries",
+        "evidence_min_costs",
+    ],
+)
+def test_a_var_with_sql_in_it_does_not_reach_the_text_that_names_the_rule(
+    built: Warehouse, name: str, model: str
+) -> None:
+    said = refusal(built, "run", model, **{name: SMUGGLED})
+
+    assert f"{READ[name][1]}{SMUGGLED}'" in said
+    assert read_text_in(built) == []
 
 
 def test_a_var_with_sql_in_it_does_not_reach_a_data_test_either(built: Warehouse) -> None:
