@@ -1,4 +1,4 @@
-"""The tables of evidence and advice over several runs of dbt: what stays, and what a var changes."""
+"""The tables of evidence and advice over several runs: what stays, and what a var changes."""
 
 from __future__ import annotations
 

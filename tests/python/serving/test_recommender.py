@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import threading
@@ -20,7 +21,7 @@ from orb_learning._advice import Advice
 from orb_learning.errors import InvalidQueryError
 from orb_learning.home import Home
 from orb_learning.publication import publish
-from orb_learning.serving import EscalationAdvice, Recommendation, Recommender
+from orb_learning.serving import EscalationAdvice, LearningDatabase, Recommendation, Recommender
 from orb_learning.serving import _knowledge as knowledge
 from orb_learning.serving import _recommender as recommenders
 from orb_learning.serving._choice import choose
@@ -395,17 +396,18 @@ def test_a_plan_names_its_arms_and_what_they_come_to(asked: Recommender) -> None
     assert advice.success_low < advice.success < advice.success_high
     assert (advice.dependence, advice.pair_runs, advice.level) == ("measured", 50, "task_type")
     assert (advice.model_tier, advice.abstained) == ("medium", False)
-    assert advice.reason == (
-        "medium, then large: each was seen after the others' failures 50 times or more"
-    )
+    assert advice.reason == ("later arms were seen after such failures 50 times or more")
     assert advice.policy_version == "escalation/1 value=40 window=90"
 
 
 @pytest.mark.parametrize(
     ("dependence", "words"),
     [
-        ("pooled", "each is taken to fail with the others as all arms here do"),
-        ("assumed", "how they fail together is assumed, for too few were seen"),
+        ("pooled", "later arms are taken to fail with the earlier as all pairs of arms do"),
+        (
+            "assumed",
+            "how arms fail together is assumed, for too few tries after failures were seen",
+        ),
     ],
 )
 def test_a_plan_says_how_it_is_known_how_arms_fail_together(
@@ -722,6 +724,23 @@ def test_no_more_answers_are_kept_than_memory_has_room_for(
     assert len(known._bases) <= 3
     assert len(known._plans) <= 3
     assert len(known._menus) <= 2
+
+
+def test_a_learning_database_answers_the_same_in_an_event_loop(published: Published) -> None:
+    published.tell(CELLS, PAIRS)
+    alone = Recommender(published.home.root)
+
+    async def ask() -> list[object]:
+        async with LearningDatabase(published.home.root) as learning:
+            return [
+                await learning.recommend("fix", "acme/web", success_value_usd=3, arms=NAMES),
+                await learning.recommend_escalation("fix", target_success=0.9, arms=NAMES),
+            ]
+
+    assert asyncio.run(ask()) == [
+        alone.recommend("fix", "acme/web", success_value_usd=3, arms=NAMES),
+        alone.recommend_escalation("fix", target_success=0.9, arms=NAMES),
+    ]
 
 
 # -- into a decision --------------------------------------------------------------------------
