@@ -169,7 +169,7 @@ def portfolios(wanted: Wanted) -> list[str]:
 def thin(wanted: Wanted) -> list[str]:
     """Logs that hold few arms of each task."""
     tasks, count = wanted.tasks, wanted.seeds["thin"]
-    ways = {"one": Way("choice"), "order": Way("order")}
+    ways = {"one": Way("choice"), "order, repository not said": Way("order", by_repo=False)}
     reference = Way("reference")
     rows, lines = [], []
     for arms_a_task in (3, 1):

@@ -25,23 +25,26 @@ class Way:
     Attributes:
         rule: `order`, `choice`, or `reference`: always the arm that the others are compared with.
         value: USD that a success is worth.
+        by_repo: whether the repository is said too.
         noticed: share of the failures that are noticed.
         alarms: share of the successes that are taken for failures.
     """
 
     rule: str
     value: float = 40.0
+    by_repo: bool = True
     noticed: float = 1.0
     alarms: float = 0.0
 
     def ask(self, recommender: Recommender, task: Task) -> Answer:
         """Return what is advised."""
+        repo = task.repo if self.by_repo else None
         if self.rule == "order":
             plan = recommender.recommend_escalation(
-                task.task_type, task.repo, success_value_usd=self.value
+                task.task_type, repo, success_value_usd=self.value
             )
             return plan.arms, plan.success or 0.0
-        one = recommender.recommend(task.task_type, task.repo, success_value_usd=self.value)
+        one = recommender.recommend(task.task_type, repo, success_value_usd=self.value)
         arm = one.arm if self.rule == "choice" else one.reference_arm
         assert arm is not None, one.reason
         return (arm,), one.success or 0.0
@@ -91,7 +94,7 @@ def cross_validated(
         answers: dict[tuple[str, float, str, str], Answer] = {}
         for task in fold:
             for way in ways:
-                key = (way.rule, way.value, task.task_type, task.repo)
+                key = (way.rule, way.value, task.task_type, task.repo if way.by_repo else "")
                 if key not in answers:
                     answers[key] = way.ask(recommender, task)
                 plan, success = answers[key]
