@@ -20,7 +20,7 @@ from routing_trials import bounds
 
 from orb_learning.serving import Recommender
 
-FEW = {"arms": 5, "portfolios": 60, "thin": 30, "online": 3}
+FEW = {"arms": 5, "portfolios": 60, "thin": 20, "online": 3}
 MANY = {"arms": 20, "portfolios": 200, "thin": 100, "online": 20}
 """How often each part is run, each time with another seed."""
 
