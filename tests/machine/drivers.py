@@ -25,7 +25,7 @@ from orb_learning.upkeep import take_in
 from warm_dbt import QUIETLY
 
 from .strategies import NOW
-from .tables import MIN_USES, Tables, read
+from .tables import FEW, Tables, read
 
 _DATE = re.compile(r"\bdate '(\d{4}-\d\d-\d\d)'")
 _COMMENT = re.compile(r"\s*(?:/\*.*?\*/|--[^\n]*\n)\s*", re.DOTALL)
@@ -64,7 +64,7 @@ class Dbt:
 
     def run(self, days: int = 0, *, publishes: bool = True, dies_at: int = 0) -> None:
         as_of = (NOW + timedelta(days=days)).date()
-        text = f"{{as_of: '{as_of}', publish_past: true, pattern_min_uses: {MIN_USES}}}"
+        text = f"{{as_of: '{as_of}', publish_past: true, {FEW}}}"
         watch = _watched(_death(dies_at)) if dies_at else _watched(lambda _, __: None)
         with watch, copied_when_grown():
             self.refresher.invoke(["run", "--vars", text, *QUIETLY])

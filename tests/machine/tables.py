@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 MIN_USES = 2
-"""`pattern_min_uses` of all runs here: few events, and still patterns."""
+FEW = f"pattern_min_uses: {MIN_USES}, evidence_min_tries: 1, evidence_min_costs: 1"
+"""Vars of all runs here: few events, and still patterns and advice."""
 
 LOADS = ("load_id", "uploaded_at", "day_fingerprint")
 """What tells of loads, of which the oracle knows nothing."""
