@@ -91,7 +91,17 @@ def run(warehouse: Warehouse, selector: str = "steady") -> Work:
 
 
 BY_TASK = ("int_attempts", "executions", "tasks")
-BY_DAY = ("int_solution_days", "pool_performance", "quality_trend", "tier_performance")
+BY_DAY = (
+    "int_solution_days", "pool_performance", "quality_trend", "tier_performance",
+    "int_arm_days", "int_arm_retries",
+)  # fmt: skip
+CELLS = 40 + 1 + 1
+"""Of a repository and the task type, of the type, and of everything, each with two arms."""
+ADVICE = {
+    "int_arm_sums": 2 * CELLS, "arm_evidence": 2 * CELLS, "int_arm_choices": CELLS,
+    "routing_recommendations": CELLS, "escalation_plans": 2,
+}  # fmt: skip
+"""Rows of what is believed and advised, which age changes every day."""
 PATTERNS = 1_000
 """Pairs of a solution and a repository in the history; built whole, as the days are counted."""
 ROW_GROUP = 122_880
@@ -100,6 +110,7 @@ ROW_GROUP = 122_880
 STEADY = {
     *BY_TASK, *BY_DAY, "int_execution_days", "solution_patterns", "pending_executions",
     "feedback", "pools", "quality_policies", "solutions", "publication",
+    *ADVICE, "int_usual_costs", "int_task_groups", "int_arm_group_pairs", "arm_pair_evidence",
 }  # fmt: skip
 
 
@@ -121,6 +132,10 @@ def test_new_events_touch_their_tasks_and_their_day(warm: Warehouse) -> None:
     for model in BY_DAY:
         assert work.read[model] < 2 * ROW_GROUP, model
     assert work.read["int_execution_days"] < EXECUTIONS + 10_000
+    assert {model: work.written[model] for model in ADVICE} == ADVICE
+    for model in (*ADVICE, "int_arm_group_pairs", "arm_pair_evidence"):
+        executions = EXECUTIONS if model == "routing_recommendations" else 0
+        assert work.read[model] < executions + 10_000, model
     # The publication gets the changed rows, and small marts anew; comparing reads keys alone.
     assert work.written["publication"] < 40_000
     assert work.read["publication"] < 7 * EXECUTIONS
@@ -145,7 +160,9 @@ def test_nothing_new_touches_nothing(warm: Warehouse) -> None:
     before = current(warm.home)
     run(warm)
     work = run(warm)
-    assert dict(+work.written) == {"int_execution_days": DAYS + 1, "solution_patterns": PATTERNS}
+    assert dict(+work.written) == {
+        "int_execution_days": DAYS + 1, "solution_patterns": PATTERNS, **ADVICE,
+    }  # fmt: skip
     for model in BY_DAY:  # which days they hold, and no execution
         assert work.read[model] < 2 * ROW_GROUP, model
     assert work.read["publication"] < 60_000
