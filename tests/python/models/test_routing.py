@@ -492,6 +492,18 @@ def test_three_runs_of_a_cheap_arm_do_not_displace_six_hundred_of_the_incumbent(
     }
 
 
+def test_the_reference_is_an_arm_that_is_known_to_be_good_not_one_that_may_be(
+    learn: Callable[..., Learned],
+) -> None:
+    learned = learn([*tried("old", 300, 100), *tried("new", 13, 3)])
+
+    believed = {arm: share for (_, kind, arm), share in shares(learned).items() if kind is None}
+    assert believed["new"] > believed["old"]
+    for row in learned["routing_recommendations"]:
+        assert (row["arm"], row["reference_arm"], row["nearest_arm"]) == ("old", "old", "new")
+        assert row["is_abstained"]
+
+
 def test_one_run_of_a_million_usd_changes_nothing(learn: Callable[..., Learned]) -> None:
     runs = even(20)
     (usual,) = failed()
