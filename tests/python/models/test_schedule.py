@@ -112,7 +112,7 @@ def test_a_scheduler_publishes_lets_others_have_their_turn_and_finishes_at_sigte
         telemetry.capture_routing_outcome_sync(task_id="last", success=True)
     until(lambda: home.staging.stat().st_mtime_ns != loaded, scheduler)
     scheduler.send_signal(signal.SIGTERM)
-    _, said = scheduler.communicate(timeout=60)
+    _, said = scheduler.communicate(timeout=180)
 
     assert scheduler.returncode == 0, said
     assert [line for line in said.splitlines() if "; waiting up to" not in line] == []
@@ -142,7 +142,7 @@ def test_a_refresh_that_takes_longer_than_the_grace_is_rolled_back(
     until(lambda: log.exists() and "create  table" in log.read_text(), scheduler)
 
     scheduler.send_signal(signal.SIGINT)
-    _, said = scheduler.communicate(timeout=60)
+    _, said = scheduler.communicate(timeout=180)
 
     assert scheduler.returncode == 0, said
     assert said.splitlines() == [
