@@ -285,7 +285,8 @@ def demo(
             refreshed = run_refresh(home.root, as_of=until.date().isoformat(), publish=True)
     out.print(f"refreshed in {refreshed.seconds:.1f} s")
     print_report(build_report(home, limit=10), width=out.width)
-    _print_weeks(weeks_of(home))
+    if learner:
+        _print_weeks(weeks_of(home))
     program = f"{this_program()} --home {as_typed(home.root)}"
     out.print("\nlook around:")
     for command in (
@@ -300,8 +301,6 @@ def demo(
 
 def _print_weeks(weeks: list[Week]) -> None:
     """Print how tasks turned out before and after the router asked the recommender."""
-    if not any(week.advised for week in weeks):
-        return
     out.print("\nby week, before and after the router asked what was learned", style="bold")
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("week of")
