@@ -213,8 +213,8 @@ MUTANTS = (
     Mutant(
         "a mart labels its days in its own way",
         "macros/day_fingerprint.sql",
-        "'max(max(load_id)) over (partition by date)'",
-        "'max(max(load_id)) over (partition by date) + 1'",
+        "'max(max(' ~ load_id ~ '))' ~ by_date",
+        "'max(max(' ~ load_id ~ '))' ~ by_date ~ ' + 1'",
         ("tests/python/models/test_counted_work.py",),
     ),
     Mutant(
