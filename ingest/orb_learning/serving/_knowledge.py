@@ -60,6 +60,21 @@ class Basis:
         return [arm for arm in self.cell.values() if arm.is_comparable]
 
 
+@dataclass(frozen=True, slots=True)
+class BestPlan:
+    """The plan that a question asks for.
+
+    Attributes:
+        plan: the arms and what they come to.
+        note: what to say of it beside its figures.
+        value: the USD a success at which it is the best; with a target, the ones that reach it.
+    """
+
+    plan: Plan
+    note: str
+    value: float
+
+
 class Knowledge:
     """The evidence of one publication, and what was answered from it."""
 
@@ -73,7 +88,7 @@ class Knowledge:
         self.evidence = evidence
         self.missing = missing or "the publication knows no arms yet; run `orb-learning refresh`"
         self._bases: dict[Question, Basis] = {}
-        self._plans: dict[Question, tuple[Plan, str]] = {}
+        self._plans: dict[Question, BestPlan] = {}
         self._menus: dict[tuple[object, ...], list[Plan]] = {}
 
     def basis(self, question: Question) -> Basis | None:
@@ -89,8 +104,8 @@ class Knowledge:
         unseen = set(question.arms or ()) - seen
         return tuple(sorted({*basis.choice.worth_trying, *unseen}))
 
-    def best_plan(self, question: Question, basis: Basis) -> tuple[Plan, str]:
-        """Return the plan that is asked for, and what to say of it beside its figures."""
+    def best_plan(self, question: Question, basis: Basis) -> BestPlan:
+        """Return the plan that is asked for."""
         if found := self._plans.get(question):
             return found
         value, note = basis.value, ""
@@ -99,8 +114,9 @@ class Knowledge:
             if reached < question.target:
                 note = f"; no plans reach {question.target:.1%}, these {reached:.1%}"
         best = min(self._menu(question, basis), key=lambda plan: plan.rank(value))
-        _keep(self._plans, question, (best, note), MOST_ANSWERS)
-        return best, note
+        found = BestPlan(best, note, value)
+        _keep(self._plans, question, found, MOST_ANSWERS)
+        return found
 
     def plan_from(self, question: Question, basis: Basis, first: str) -> Plan | None:
         """Return the best plan that begins with an arm; None where too little is known of it."""
@@ -109,7 +125,8 @@ class Knowledge:
         menu = [plan for plan in self._menu(question, basis) if plan.arms[0] == first]
         if not menu:
             menu = list(plans(basis.comparable, self._pairs(basis.kind), first))
-        return min(menu, key=lambda plan: plan.rank(basis.value))
+        value = self.best_plan(question, basis).value
+        return min(menu, key=lambda plan: plan.rank(value))
 
     def _value_that_reaches(self, question: Question, target: float) -> tuple[float, float]:
         """Return the smallest worth whose plans reach a success, over the recent mix of types.

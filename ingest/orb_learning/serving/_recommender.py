@@ -139,7 +139,8 @@ class Recommender:
         basis = knowledge.basis(question)
         if basis is None:
             return EscalationAdvice(**figures_of(None), reason=_why_nothing(knowledge, question))
-        best, note = knowledge.best_plan(question, basis)
+        found = knowledge.best_plan(question, basis)
+        best = found.plan
         draw = _draw(best.arms[0], knowledge.worth_trying(question, basis), share)
         plan: Plan | None = best
         tried = best.arms
@@ -155,7 +156,7 @@ class Recommender:
             reference_arm=basis.choice.reference.arm,
             level=basis.level,
             abstained=False,
-            reason=draw.note + reason_of_plan(best, basis.choice) + note + basis.note,
+            reason=draw.note + reason_of_plan(best, basis.choice) + found.note + basis.note,
             policy_version=_policy(
                 "escalation/1", knowledge, basis, target=target_success, explore=share
             ),

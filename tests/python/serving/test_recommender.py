@@ -517,6 +517,25 @@ def test_a_plan_may_begin_with_a_drawn_arm(
     assert (unseen.model_tier, unseen.success) == ("new", None)
 
 
+def test_a_drawn_arm_is_followed_by_what_the_target_is_worth(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [arm("cheap", 0.8, 0.1), arm("dear", 0.95, 10.0), arm("mid", 0.75, 0.2)]
+    known = [replace(of, success_variance=0.04) for of in known]
+    published.tell(
+        {(None, None): known, (None, "fix"): known},
+        all_pairs(["cheap", "dear", "mid"], [None, "fix"]),
+    )
+    recommender = Recommender(published.home.root)
+
+    drawn(monkeypatch, 0.0, "mid")
+    at_value = recommender.recommend_escalation("fix", explore=0.2)
+    at_target = recommender.recommend_escalation("fix", explore=0.2, target_success=0.7)
+    assert at_value.arms[0] == at_target.arms[0] == "mid"
+    assert "dear" in at_value.arms
+    assert "dear" not in at_target.arms  # nobody asked for what only it solves
+
+
 def test_a_drawn_arm_that_no_plan_has_gets_plans_of_its_own(
     published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
