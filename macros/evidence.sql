@@ -184,6 +184,7 @@
     {%- set ratio = 'power(greatest(((1 - ' ~ a ~ ') * (1 - ' ~ b ~ ') + (' ~ z ~ ') * ' ~ root ~ ') / '
         ~ below ~ ', 0), 3)' -%}
     case
+        when {{ share }} is null then cast(null as double)
         when {{ below }} <= 0 then {{ 1 if z > 0 else 0 }}
         else {{ won }} * {{ ratio }} / ({{ won }} * {{ ratio }} + {{ lost }})
     end

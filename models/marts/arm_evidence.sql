@@ -57,7 +57,8 @@ final as (
         means.cost_variance,
         means.duration as duration_seconds,
         means.quality,
-        sums.arm in (select arm from comparable) as is_comparable,
+        means.cost is not null
+        and sums.arm in (select arm from comparable) as is_comparable,
         sums.last_seen,
         cast({{ as_of_date() }} as date) as as_of
     from sums

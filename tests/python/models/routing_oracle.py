@@ -325,7 +325,7 @@ def evidence(runs: Iterable[Run], rules: Rules) -> Evidence:
                 cost_variances[cell, arm],
                 durations[cell, arm],
                 qualities[cell, arm],
-                arm in comparable,
+                arm in comparable and costs[cell, arm] is not None,
             )
             for arm, sums in of.items()
         }

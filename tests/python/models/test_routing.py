@@ -645,6 +645,8 @@ def test_runs_so_old_that_no_weight_is_left_are_as_none(
 
     assert {row["effective_tries"] for row in faded["arm_evidence"]} == {0.0}
     assert {row["cost"] for row in faded["arm_evidence"]} == {None}
+    assert {row["is_comparable"] for row in faded["arm_evidence"]} == {False}
+    assert {row["success_low"] for row in faded["escalation_plans"]} == {None}
     assert {row["cost"] for row in both["arm_evidence"]} == {1.0}
     for learned in (faded, both):
         assert_advice(learned, learned.recommender())
