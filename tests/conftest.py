@@ -3,29 +3,9 @@
 from __future__ import annotations
 
 import gc
-import sys
-from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
-
-
-class NoPandas(MetaPathFinder):
-    """Say at once that there is no pandas.
-
-    DuckDB tries to import it for each value that it is given, and looks through all folders where
-    there is none: half the time of a small statement. A None in `sys.modules` would say it as
-    well, but pyarrow takes that for the module.
-    """
-
-    def find_spec(self, fullname: str, *_where: object) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
-
-
-if find_spec("pandas") is None:
-    sys.meta_path.insert(0, NoPandas())
 
 settings.register_profile("orb_learning", parent=settings(), deadline=None)
 settings.register_profile("long", settings.get_profile("orb_learning"), max_examples=300)
