@@ -128,7 +128,6 @@
     these dearer or cheaper as all runs of the cell's repository and task type are.
 -#}
 {% macro shrunk_means(cells, strength) -%}
-    {%- set cell = ' over (partition by repo, task_type)' -%}
     {%- set shrunk = {} -%}
     {%- for measure, runs in arm_measures().items() -%}
         {%- do shrunk.update({measure:
@@ -149,17 +148,31 @@
         * measured.parent_variance as cost_variance
     from (
         select
-            *,
-            {% for measure, runs in arm_measures().items() -%}
-            {%- set expected = 'weighted_' ~ runs ~ ' * parent_' ~ measure -%}
-            {%- set usual = '5 * ' ~ reproducible_avg('parent_' ~ measure, cell) -%}
+            cells.*,
+            {% for measure in arm_measures() -%}
             coalesce(
-                ({{ reproducible_sum('weighted_' ~ measure, cell) }} + {{ usual }})
-                / nullif({{ reproducible_sum(expected, cell) }} + {{ usual }}, 0),
+                (factors.{{ measure }} + 5 * factors.usual_{{ measure }})
+                / nullif(factors.expected_{{ measure }} + 5 * factors.usual_{{ measure }}, 0),
                 1
             ) as {{ measure }}_factor{{ ',' if not loop.last }}
             {% endfor -%}
-        from {{ cells }}
+        from {{ cells }} as cells
+        -- Grouped and joined: as windows over each cell these sums take ten times as long.
+        inner join (
+            select
+                repo,
+                task_type,
+                {% for measure, runs in arm_measures().items() -%}
+                {{ reproducible_sum('weighted_' ~ measure) }} as {{ measure }},
+                {{ reproducible_avg('parent_' ~ measure) }} as usual_{{ measure }},
+                {{ reproducible_sum('weighted_' ~ runs ~ ' * parent_' ~ measure) }}
+                as expected_{{ measure }}{{ ',' if not loop.last }}
+                {% endfor -%}
+            from {{ cells }}
+            group by repo, task_type
+        ) as factors
+            on cells.repo is not distinct from factors.repo
+            and cells.task_type is not distinct from factors.task_type
     ) as measured
     cross join spread
 {%- endmacro %}

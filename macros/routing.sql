@@ -24,13 +24,25 @@
     {{- whole_var('evidence_min_costs') }}
 {%- endmacro %}
 
-{#- About how many more runs of an arm would make its gain larger than half of its standard deviation. -#}
+{#-
+    About how many more runs of an arm and of the reference, each, would make the gain larger than half of its standard
+    deviation: the variance of either falls as 1 / runs, so this is the root of a quadratic.
+-#}
 {% macro runs_to_settle(arm) -%}
+    {%- set allowed = '(4 * power(' ~ arm ~ '.gain, 2))' -%}
+    {%- set own, usual = arm ~ '.effective_runs', arm ~ '.reference_runs' -%}
+    {%- set slope -%}
+        ({{ allowed }} * ({{ own }} + {{ usual }})
+        - {{ arm }}.utility_variance * {{ own }} - {{ arm }}.reference_variance * {{ usual }})
+    {%- endset -%}
+    {%- set start -%}
+        ({{ own }} * {{ usual }} * ({{ allowed }} - {{ arm }}.utility_variance - {{ arm }}.reference_variance))
+    {%- endset -%}
     case
         when {{ arm }}.arm is not null
             then cast(least(greatest(ceil({{ ranked(
-                '(' ~ arm ~ '.success * (1 - ' ~ arm ~ '.success) / ' ~ arm ~ '.success_variance - 1)'
-                ~ ' * (power(' ~ arm ~ '.gain_sd / (2 * ' ~ arm ~ '.gain), 2) - 1)'
+                '(sqrt(power(' ~ slope ~ ', 2) - 4 * ' ~ allowed ~ ' * ' ~ start ~ ') - ' ~ slope
+                ~ ') / (2 * ' ~ allowed ~ ')'
             ) }}), 1), 1000000) as bigint)
     end
 {%- endmacro %}
@@ -51,7 +63,7 @@
         when nearest.arm is not null
             then chosen.arm || ' stays: ' || nearest.arm || ' looks ' || {{ usd('nearest.gain') }}
                 || ' USD a task better, which about ' || cast({{ runs_to_settle('nearest') }} as string)
-                || ' more runs of it would settle'
+                || ' more runs of each would settle'
         when chosen.comparable_arms = 1
             then chosen.arm || ' is the only arm with enough runs and reported costs'
         else chosen.arm || ' is worth most of ' || cast(chosen.comparable_arms as string) || ' arms'

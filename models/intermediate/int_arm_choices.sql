@@ -5,7 +5,8 @@ with arms as (
     select
         *,
         {{ success_value() }} * success - cost as utility,
-        power({{ success_value() }}, 2) * success_variance + cost_variance as utility_variance
+        power({{ success_value() }}, 2) * success_variance + cost_variance as utility_variance,
+        success * (1 - success) / success_variance - 1 as effective_runs
     from {{ ref('arm_evidence') }}
 
 ),
@@ -39,6 +40,8 @@ compared as (
     select
         arms.*,
         incumbents.arm as reference_arm,
+        incumbents.utility_variance as reference_variance,
+        incumbents.effective_runs as reference_runs,
         arms.utility - incumbents.utility as gain,
         case
             when arms.arm = incumbents.arm then 0

@@ -31,6 +31,7 @@ final as (
         count(*) filter (where cost_source = 'reported') as costed,
         {{ exact_sum('actual_cost', "cost_source = 'reported'") }} as cost_sum,
         {{ exact_sum('actual_cost * actual_cost', "cost_source = 'reported'") }} as cost_square_sum,
+        max(actual_cost) filter (where cost_source = 'reported') as cost_max,
         count(*) filter (where cost_source = 'estimate') as estimated,
         {{ exact_sum('actual_cost', "cost_source = 'estimate'") }} as estimated_cost_sum,
         count(known_duration_seconds) as timed,

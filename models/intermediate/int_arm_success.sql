@@ -31,13 +31,14 @@ repos as (
 
 ),
 
--- Each arm counts about as much as any other, however often it was sent anything.
+-- Each arm counts about as much as any other, however often it was sent anything. About two runs, of
+-- which one succeeds, stand in where there are hardly any.
 overall as (
 
     select
         (
-            {{ reproducible_sum('weighted_successes / (weighted_tries + 20)') }} + 0.5
-        ) / ({{ reproducible_sum('weighted_tries / (weighted_tries + 20)') }} + 1) as share
+            {{ reproducible_sum('weighted_successes / (weighted_tries + 20)') }} + 0.05
+        ) / ({{ reproducible_sum('weighted_tries / (weighted_tries + 20)') }} + 0.1) as share
     from arms
 
 ),
@@ -66,6 +67,21 @@ type_shares_0 as (
 -- Arms and task types by turns: an arm that is sent the hard types is not worse for it, and a type
 -- that is sent to the good arms not easier.
 {% for turn in [1, 2] %}
+-- What the mix of tasks that came is expected to give, whoever gets them.
+mix_{{ turn }} as (
+
+    select
+        coalesce(
+            {{ reproducible_sum('type_totals.tries * type_shares.share') }}
+            / nullif({{ reproducible_sum('type_totals.tries') }}, 0),
+            0
+        ) as share
+    from type_totals
+    inner join type_shares_{{ loop.index0 }} as type_shares
+        on type_totals.task_type = type_shares.task_type
+
+),
+
 arm_results_{{ turn }} as (
 
     select
@@ -74,13 +90,14 @@ arm_results_{{ turn }} as (
         greatest(
             {{ reproducible_sum('types.weighted_successes') }}
             - {{ reproducible_sum('types.weighted_tries * type_shares.share') }}
-            + {{ reproducible_sum('types.weighted_tries') }} * max(overall.share),
+            + {{ reproducible_sum('types.weighted_tries') }} * max(mix.share),
             0
         ) as successes,
         max(overall.share) as expected
     from types
     inner join type_shares_{{ loop.index0 }} as type_shares
         on types.task_type = type_shares.task_type
+    cross join mix_{{ turn }} as mix
     cross join overall
     group by types.arm
 
@@ -217,7 +234,7 @@ repo_priors as (
 
 repo_success as (
 
-    {{ shrunk_success('repo_priors', usual=0.005, least=0.002) }}
+    {{ shrunk_success('repo_priors', usual=0.005, least=0.0025) }}
 
 ),
 

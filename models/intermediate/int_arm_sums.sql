@@ -9,6 +9,19 @@ with days as (
 
 ),
 
+-- Of a day without a cost that is far above what is usual no run is read.
+suspect as (
+
+    select distinct days.date
+    from {{ ref('int_arm_days') }} as days
+    inner join {{ ref('int_usual_costs') }} as usual
+        on days.task_type = usual.task_type
+        and days.arm = usual.arm
+    where days.cost_max > {{ cost_outlier() }} * usual.cost
+        and {{ within_window('days.date', var('evidence_window_days')) }}
+
+),
+
 executions as (
 
     select
@@ -16,7 +29,17 @@ executions as (
         {{ arm() }} as arm
     from {{ ref('executions') }}
     where cost_source = 'reported'
-        and {{ within_window('date', var('evidence_window_days')) }}
+        and date in (select date from suspect)
+
+),
+
+-- Whole billionths: a product of whole numbers is exact, and added up much faster.
+weights as (
+
+    select
+        date,
+        cast(round(1e9 * {{ evidence_weight('date') }}) as bigint) as weight
+    from (select distinct date from {{ ref('int_arm_days') }}) as dates
 
 ),
 
@@ -50,8 +73,9 @@ kept as (
         {{ of_billionths('days.cost_square_sum - coalesce(outliers.cost_square_sum, 0)') }}
             as cost_square,
         {{ of_billionths('days.duration_sum') }} as duration,
-        {{ evidence_weight('days.date') }} as weight
+        weights.weight
     from days
+    inner join weights on days.date = weights.date
     left join outliers
         on days.date = outliers.date
         and days.repo = outliers.repo
@@ -79,7 +103,11 @@ by_repo as (
         cast(sum({{ count }}) as bigint) as {{ count }},
         {%- endfor %}
         {%- for value, name in weighted.items() %}
-        {{ reproducible_sum('weight * ' ~ value) }} as weighted_{{ name }},
+        {%- set product = 'weight * ' ~ value %}
+        {%- if value in ('cost', 'cost_square', 'duration') %}
+        {%- set product = 'cast(round(' ~ product ~ ') as decimal(38, 0))' %}
+        {%- endif %}
+        {{ of_billionths('sum(' ~ product ~ ')') }} as weighted_{{ name }},
         {%- endfor %}
         max(model_tier) as model_tier,
         max(pool_type) as pool_type,

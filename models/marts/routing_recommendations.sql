@@ -16,15 +16,6 @@ days as (
 
 ),
 
-executions as (
-
-    select
-        *,
-        {{ arm() }} as arm
-    from {{ ref('executions') }}
-
-),
-
 {% for level, keys in levels.items() -%}
 -- The newest days that have enough runs of the arm: of the others nothing is read.
 {{ level }}_days as (
@@ -56,9 +47,10 @@ executions as (
         days.task_type,
         {{ newest('executions.task_id', 'executions.timestamp', most) }} as task_ids
     from {{ level }}_days as days
-    inner join executions
+    -- Read once a level and not as one CTE, so that a level of few days reads few of them.
+    inner join {{ ref('executions') }} as executions
         on days.date = executions.date
-        and days.arm = executions.arm
+        and days.arm = {{ arm('executions.') }}
         {%- for key in keys %}
         and days.{{ key }} = executions.{{ key }}
         {%- endfor %}

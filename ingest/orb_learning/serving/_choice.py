@@ -29,7 +29,7 @@ class Choice:
         gain_sd: its standard deviation.
         nearest: the arm that looks better than the reference that stays.
         nearest_gain: USD a task that it looks better.
-        nearest_runs_needed: about how many more runs of it would settle that.
+        nearest_runs_needed: about how many more runs of both, each, would settle that.
         worth_trying: names of arms that may be as good, sorted.
         compared: how many arms were compared.
     """
@@ -97,15 +97,14 @@ def choose(arms: Sequence[ArmEvidence], reference: str, value: float) -> Choice:
         hopeful = (arm for arm in comparable if ranked(gains[arm.arm][0]) > 0 >= safe(arm))
         nearest = min(hopeful, key=by_safe_gain, default=None)
     gain, sd = gains[chosen.arm]
-    nearest_gain, nearest_sd = gains[nearest.arm] if nearest else (0.0, 0.0)
     return Choice(
         chosen,
         usual,
         gain,
         sd,
         nearest,
-        nearest_gain,
-        _runs_needed(nearest, nearest_gain, nearest_sd) if nearest else None,
+        gains[nearest.arm][0] if nearest else 0.0,
+        _runs_needed(nearest, usual, value) if nearest else None,
         tuple(
             sorted(arm.arm for arm in arms if arm is chosen or _may_be_as_good(arm, chosen, value))
         ),
@@ -140,8 +139,19 @@ def _may_be_as_good(arm: ArmEvidence, chosen: ArmEvidence, value: float) -> bool
     return ranked(worth(arm, value) + HOPEFUL * spread - worth(chosen, value)) >= 0
 
 
-def _runs_needed(arm: ArmEvidence, gain: float, sd: float) -> int:
-    """Return about how many more runs of an arm make its gain more than half its deviation."""
-    effective = arm.success * (1 - arm.success) / arm.success_variance - 1
-    needed = ranked(effective * ((sd / (2 * gain)) ** 2 - 1))
-    return min(max(math.ceil(needed), 1), 1_000_000)
+def _runs_needed(arm: ArmEvidence, reference: ArmEvidence, value: float) -> int:
+    """Return about how many more runs of each make a gain more than half its deviation.
+
+    The variance of either falls as 1 / runs, so this is the root of a quadratic.
+    """
+    allowed = 4 * (worth(arm, value) - worth(reference, value)) ** 2
+    own, usual = _effective_runs(arm), _effective_runs(reference)
+    own_variance, usual_variance = variance(arm, value), variance(reference, value)
+    slope = allowed * (own + usual) - own_variance * own - usual_variance * usual
+    start = own * usual * (allowed - own_variance - usual_variance)
+    needed = (math.sqrt(slope**2 - 4 * allowed * start) - slope) / (2 * allowed)
+    return min(max(math.ceil(ranked(needed)), 1), 1_000_000)
+
+
+def _effective_runs(arm: ArmEvidence) -> float:
+    return arm.success * (1 - arm.success) / arm.success_variance - 1

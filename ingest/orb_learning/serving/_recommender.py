@@ -253,7 +253,7 @@ def reason_of(choice: Choice) -> str:
     if nearest:
         return (
             f"{arm} stays: {nearest.arm} looks {choice.nearest_gain:.2f} USD a task better, "
-            f"which about {choice.nearest_runs_needed} more runs of it would settle"
+            f"which about {choice.nearest_runs_needed} more runs of each would settle"
         )
     if choice.compared == 1:
         return f"{arm} is the only arm with enough runs and reported costs"

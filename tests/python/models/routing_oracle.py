@@ -201,15 +201,17 @@ def shares_of(seen: dict[Cell, dict[str, Sums]]) -> Shares:
     every: Cell = (None, None)
     arms = list(seen[every])
     types = [cell for cell in seen if cell[0] is None and cell[1] is not None]
-    mean = (sum(s[every, a] / (n[every, a] + 20) for a in arms) + 0.5) / (
-        sum(n[every, a] / (n[every, a] + 20) for a in arms) + 1
+    mean = (sum(s[every, a] / (n[every, a] + 20) for a in arms) + 0.05) / (
+        sum(n[every, a] / (n[every, a] + 20) for a in arms) + 0.1
     )
     total_n = {t: sum(n[t, a] for a in arms) for t in types}
     total_s = {t: sum(s[t, a] for a in arms) for t in types}
     of_type = {t: (total_s[t] + 5 * mean) / (total_n[t] + 5) for t in types}
     for _ in range(2):
+        all_n = sum(total_n.values())
+        mix = sum(total_n[t] * of_type[t] for t in types) / all_n if all_n else 0.0
         fair = {
-            a: max(s[every, a] - sum(n[t, a] * of_type[t] for t in types) + n[every, a] * mean, 0.0)
+            a: max(s[every, a] - sum(n[t, a] * of_type[t] for t in types) + n[every, a] * mix, 0.0)
             for a in arms
         }
         k = strength(((n[every, a], fair[a], mean) for a in arms), 0.05, 0.03)
@@ -255,7 +257,7 @@ def shares_of(seen: dict[Cell, dict[str, Sums]]) -> Shares:
             cl((expected + 10 * middle) / (tries + 10))
         )
         priors |= {(cell, a): (sg(lg(above[a][0]) + shift), above[a][1]) for a in arms}
-    shrink(repos, priors, 0.005, 0.002)
+    shrink(repos, priors, 0.005, 0.0025)
     return found
 
 
@@ -517,7 +519,18 @@ class Choice:
     gain_sd: float
     is_abstained: bool
     nearest: str | None
+    runs_needed: int | None
     worth_trying: list[str]
+
+
+def runs_needed(gain: float, arms: Sequence[tuple[float, float]]) -> int:
+    """Count how many more runs each arm, of so many runs and such a variance, must be given."""
+    few, enough = 0, 1_000_000
+    while enough - few > 1:
+        more = (few + enough) // 2
+        left = sum(variance * runs / (runs + more) for runs, variance in arms)
+        few, enough = (few, more) if gain > 0.5 * math.sqrt(left) else (more, enough)
+    return enough
 
 
 def choice(known: Evidence, cell: Cell, rules: Rules) -> Choice | None:
@@ -546,13 +559,21 @@ def choice(known: Evidence, cell: Cell, rules: Rules) -> Choice | None:
         for a, of in here.items()
         if of.cost is not None
     }
+    nearest = first(hopeful, safe.__getitem__, here) if hopeful else None
+    compared = [here[a] for a in (nearest, usual)] if nearest else []
     return Choice(
         arm,
         usual,
         gain[arm],
         sd[arm],
         arm == usual and (bool(hopeful) or len(arms) == 1),
-        first(hopeful, safe.__getitem__, here) if hopeful else None,
+        nearest,
+        runs_needed(
+            gain[nearest],
+            [(of.success * (1 - of.success) / of.variance - 1, doubt(of)) for of in compared],
+        )
+        if nearest
+        else None,
         sorted({arm, *(a for a, hope in hopes.items() if ranked(hope) >= 0)}),
     )
 

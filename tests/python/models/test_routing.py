@@ -252,6 +252,7 @@ def assert_choices(found: Rows, known: oracle.Evidence, rules: Rules) -> None:
                 "gain_sd_usd": chosen.gain_sd,
                 "is_abstained": chosen.is_abstained,
                 "nearest_arm": chosen.nearest,
+                "nearest_arm_runs_needed": chosen.runs_needed,
                 "arms_worth_trying": chosen.worth_trying,
                 "success": of.success,
                 "cost": of.cost,
@@ -502,6 +503,28 @@ def test_the_reference_is_an_arm_that_is_known_to_be_good_not_one_that_may_be(
     for row in learned["routing_recommendations"]:
         assert (row["arm"], row["reference_arm"], row["nearest_arm"]) == ("old", "old", "new")
         assert row["is_abstained"]
+
+
+def test_all_runs_together_say_what_came_whatever_the_mix(learn: Callable[..., Learned]) -> None:
+    alone = learn(tried("only", 480, 120))
+    assert shares(alone)[None, None, "only"] == pytest.approx(0.8, abs=0.01)
+
+    few = learn(even(100))
+    assert shares(few)[None, None, "better"] == pytest.approx(0.9, abs=0.01)
+    assert shares(few)[None, None, "worse"] == pytest.approx(0.85, abs=0.01)
+
+    # Each is sent three of four of its tasks of one kind, and neither is better at any.
+    sent = [
+        ("a", 270, 30, "easy"),
+        ("a", 40, 60, "hard"),
+        ("b", 90, 10, "easy"),
+        ("b", 120, 180, "hard"),
+    ]
+    mixed = shares(
+        learn([run for arm, won, lost, kind in sent for run in tried(arm, won, lost, kind=kind)])
+    )
+    assert mixed[None, None, "a"] == pytest.approx(mixed[None, None, "b"], abs=0.01)
+    assert mixed[None, None, "a"] == pytest.approx(0.65, abs=0.03)
 
 
 def test_one_run_of_a_million_usd_changes_nothing(learn: Callable[..., Learned]) -> None:

@@ -237,7 +237,8 @@ def test_a_gain_that_may_be_chance_leaves_the_reference_and_names_the_nearest(
 
     assert (advice.arm, advice.abstained) == ("old", True)
     assert advice.reason.partition(";")[0] == (
-        "old stays: new looks 0.40 USD a task better, which about 360 more runs of it would settle"
+        "old stays: new looks 0.40 USD a task better, "
+        "which about 590 more runs of each would settle"
     )
 
 
