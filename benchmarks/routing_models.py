@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -104,18 +104,21 @@ class Learner:
             for result in compiled
             if result.node.name in wanted
         }
+        self._home = home
         self._connection = duckdb.connect(config={"threads": 1})
-        self._connection.execute(
-            f"""
-            attach '{home.warehouse}' as built (read_only);
-            create temp table runs as from built.main.executions;
-            attach ':memory:' as learning;
-            create schema learning.main_intermediate;
-            -- Of these only the vars are read.
-            create table learning.main.routing_recommendations as
-            from built.main.routing_recommendations where level = 'everything';
-            """
-        )
+        with self._built():
+            self._connection.execute(
+                """
+                create temp table runs as from warehouse.main.executions;
+                attach ':memory:' as learning;
+                create schema learning.main_intermediate;
+                create table learning.main_intermediate.int_attempts as
+                from warehouse.main_intermediate.int_attempts limit 0;
+                -- Of these only the vars are read.
+                create table learning.main.routing_recommendations as
+                from warehouse.main.routing_recommendations where level = 'everything';
+                """
+            )
 
     def learn(self, runs: Iterable[Run], days: int = 0) -> Recommender:
         """Build the models of some runs, as of some days after the first, and return who knows."""
@@ -130,22 +133,24 @@ class Learner:
         self._fill([Run(row["task_group"], row["model_tier"]) for row in tasks.rows])
         self._build(tuple(self._models), 0)
         found = {}
-        for name, (_, relation, _) in self._models.items():
-            both = (relation, relation.replace("learning.", "built."))
-            ((found[name],),) = self._connection.execute(
-                "select count(*) from ((from {0} except all from {1})"
-                " union all (from {1} except all from {0}))".format(*both)
-            ).fetchall()
+        with self._built():
+            for name, (_, relation, _) in self._models.items():
+                both = (relation, relation.replace("learning.", "warehouse."))
+                ((found[name],),) = self._connection.execute(
+                    "select count(*) from ((from {0} except all from {1})"
+                    " union all (from {1} except all from {0}))".format(*both)
+                ).fetchall()
         return found
 
     def disagreements(self, recommender: Recommender) -> tuple[int, int]:
         """Count the cells that dbt has an answer for, and those that a recommender has another."""
-        chosen = self._connection.execute(
-            "select task_type, repo, [arm], success from built.main.routing_recommendations"
-        ).fetchall()
-        planned = self._connection.execute(
-            "select task_type, null, arms, success from built.main.escalation_plans"
-        ).fetchall()
+        with self._built():
+            chosen = self._connection.execute(
+                "select task_type, repo, [arm], success from warehouse.main.routing_recommendations"
+            ).fetchall()
+            planned = self._connection.execute(
+                "select task_type, null, arms, success from warehouse.main.escalation_plans"
+            ).fetchall()
         answers = [
             *((row, recommender.recommend(row[0] or "any", row[1])) for row in chosen),
             *((row, recommender.recommend_escalation(row[0] or "any")) for row in planned),
@@ -155,6 +160,13 @@ class Learner:
             given = [answer.arm] if isinstance(answer, Recommendation) else list(answer.arms)
             others += given != arms or abs((answer.success or 0) - success) > 1e-9
         return len(answers), others
+
+    @contextmanager
+    def _built(self) -> Iterator[None]:
+        """Attach what dbt built, and no longer than it is read: dbt opens the file alone."""
+        self._connection.execute(f"attach '{self._home.warehouse}' as warehouse (read_only)")
+        yield
+        self._connection.execute("detach warehouse")
 
     def _build(self, models: Sequence[str], days: int) -> None:
         as_of = date.fromisoformat(DAY) + timedelta(days=days)
@@ -188,8 +200,7 @@ class Learner:
         )
         self._connection.execute(
             """
-            create or replace table learning.main_intermediate.int_attempts as
-            from built.main_intermediate.int_attempts limit 0;
+            delete from learning.main_intermediate.int_attempts;
             insert into learning.main_intermediate.int_attempts by name
             select
                 coalesce(parent_task_id, task_id) as task_id,

@@ -39,6 +39,8 @@ READERS = ("tests/python/serving/test_edges.py",)
 RETENTION = ("tests/python/upkeep/test_retention.py",)
 QUARANTINE = ("tests/python/staging/test_quarantine.py",)
 EMBEDDINGS = ("tests/python/embeddings/test_embed.py",)
+ROUTING = ("tests/python/models/test_routing.py", "-x")
+RECOMMENDER = ("tests/python/serving/test_recommender.py", "-x")
 
 
 @dataclass(frozen=True)
@@ -814,5 +816,145 @@ MUTANTS = (
         "self.tasks[content] += 1",
         "self.tasks[content] = 1",
         ("tests/python/test_import_mapping.py", "-k", "tasks_of_their_own"),
+    ),
+    Mutant(
+        "a later attempt is a first try",
+        "models/intermediate/int_arm_days.sql",
+        "count(*) filter (where attempt = 1) as first_tries",
+        "count(*) as first_tries",
+        ROUTING,
+    ),
+    Mutant(
+        "an estimate is a cost",
+        "models/intermediate/int_arm_days.sql",
+        "count(*) filter (where cost_source = 'reported') as costed",
+        "count(*) filter (where cost_source != 'unknown') as costed",
+        ROUTING,
+    ),
+    Mutant(
+        "one absurd cost decides what an arm costs",
+        "models/intermediate/int_arm_sums.sql",
+        "days.cost_max > {{ cost_outlier() }}",
+        "days.cost_max > 1e12 * {{ cost_outlier() }}",
+        ROUTING,
+    ),
+    Mutant(
+        "runs count alike, whatever their age",
+        "models/intermediate/int_arm_sums.sql",
+        "cast(round(1e9 * {{ evidence_weight('date') }}) as bigint)",
+        "1000000000",
+        ROUTING,
+    ),
+    Mutant(
+        "all runs together are said to be worth what the average arm is",
+        "models/intermediate/int_arm_success.sql",
+        "* max(mix.share)",
+        "* max(overall.share)",
+        ROUTING,
+    ),
+    Mutant(
+        "an arm that was sent the hard tasks is worse for it",
+        "models/intermediate/int_arm_success.sql",
+        "- {{ reproducible_sum('types.weighted_tries * type_shares.share') }}",
+        "- {{ reproducible_sum('types.weighted_tries') }} * max(mix.share)",
+        ROUTING,
+    ),
+    Mutant(
+        "a repository leans on nothing",
+        "models/intermediate/int_arm_success.sql",
+        "usual=0.005, least=0.0025",
+        "usual=0.3, least=0.3",
+        ROUTING,
+    ),
+    Mutant(
+        "a gain that may be chance counts",
+        "models/intermediate/int_arm_choices.sql",
+        "gain - 0.5 * gain_sd",
+        "gain",
+        ROUTING,
+    ),
+    Mutant(
+        "the reference is an arm that may be good",
+        "models/intermediate/int_arm_choices.sql",
+        "{{ ranked('utility - sqrt(utility_variance)') }} desc,\n        {{ ranked('cost') }} asc",
+        "{{ ranked('utility') }} desc,\n        {{ ranked('cost') }} asc",
+        ROUTING,
+    ),
+    Mutant(
+        "of references of one worth the dearer is taken",
+        "models/intermediate/int_arm_choices.sql",
+        "        {{ ranked('cost') }} asc,\n        arm asc\n    limit 1",
+        "        {{ ranked('cost') }} desc,\n        arm asc\n    limit 1",
+        ROUTING,
+    ),
+    Mutant(
+        "a retry that was decided before the failure was one after it",
+        "models/intermediate/int_arm_retries.sql",
+        "        and retries.timestamp >= failed.ended_at\n",
+        "",
+        ROUTING,
+    ),
+    Mutant(
+        "what an arm does after a success counts as after a failure",
+        "models/intermediate/int_arm_retries.sql",
+        "        and not failed.success\n",
+        "",
+        ROUTING,
+    ),
+    Mutant(
+        "a large group is more evidence than a small one",
+        "models/intermediate/int_arm_group_pairs.sql",
+        "1.0 / (sizes.arms * (sizes.arms - 1)) as weight",
+        "1.0 as weight",
+        ROUTING,
+    ),
+    Mutant(
+        "a third arm is told only of the first that failed",
+        "models/marts/escalation_plans.sql",
+        "third_after_second.success",
+        "third_after_first.success",
+        ROUTING,
+    ),
+    Mutant(
+        "a plan is taken for cheaper than it is",
+        "models/marts/escalation_plans.sql",
+        "1.15 * greatest(",
+        "1.15 * least(",
+        ROUTING,
+    ),
+    Mutant(
+        "an advice without a plan has bounds",
+        "macros/evidence.sql",
+        "        when {{ share }} is null then cast(null as double)\n",
+        "",
+        ROUTING,
+    ),
+    Mutant(
+        "an arm whose costs have no weight left can be recommended",
+        "models/marts/arm_evidence.sql",
+        "means.cost is not null\n        and ",
+        "",
+        ROUTING,
+    ),
+    Mutant(
+        "in Python a gain that may be chance counts",
+        "ingest/orb_learning/serving/_choice.py",
+        "SURE = 0.5",
+        "SURE = 0.0",
+        ROUTING,
+    ),
+    Mutant(
+        "in Python the dearer of two alike is taken",
+        "ingest/orb_learning/serving/_choice.py",
+        "return ranked(arm.cost or 0.0), arm.arm",
+        "return -ranked(arm.cost or 0.0), arm.arm",
+        ROUTING,
+    ),
+    Mutant(
+        "an explored arm is said to have been sure",
+        "ingest/orb_learning/serving/_recommender.py",
+        "shares[chosen] = shares.get(chosen, 0.0) + 1 - explore",
+        "shares[chosen] = 1.0",
+        RECOMMENDER,
     ),
 )

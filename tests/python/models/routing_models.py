@@ -108,10 +108,20 @@ class Learned:
             self._connection.execute(f"delete from {table} where task_id = $1", [run.task])
         self.build()
 
-    def build(self) -> None:
-        for name, schema in MODELS.items():
-            self._connection.execute(f"delete from {schema}.{name}")
-            self._connection.execute(f"insert into {schema}.{name} {self._selects[name]}")
+    def believe(self, level: str, arm: str, success: float, cost: float, variance: float) -> None:
+        """Put other figures of an arm in place of what was learned, and advise anew."""
+        self._connection.execute(
+            "update main.arm_evidence set success = $1, cost = $2, success_variance = $3,"
+            " cost_variance = 0 where level = $4 and arm = $5",
+            [success, cost, variance, level, arm],
+        )
+        names = list(MODELS)
+        self.build(names[names.index("arm_evidence") + 1 :])
+
+    def build(self, names: Iterable[str] = MODELS) -> None:
+        for name in names:
+            self._connection.execute(f"delete from {MODELS[name]}.{name}")
+            self._connection.execute(f"insert into {MODELS[name]}.{name} {self._selects[name]}")
         for name in PUBLISHED:
             self._connection.execute(f"delete from learning.{name}")
             self._connection.execute(f"insert into learning.{name} from warehouse.main.{name}")

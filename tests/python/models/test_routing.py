@@ -481,6 +481,29 @@ def test_equal_evidence_never_prefers_the_dearer(
     assert {row["arms"][0] for row in learned["escalation_plans"]} == {"mmm"}
 
 
+@pytest.mark.parametrize("variance", [1e-6, 0.01], ids=["sure", "unsure"])
+def test_of_arms_of_one_worth_the_cheaper_is_taken(
+    learn: Callable[..., Learned], variance: float
+) -> None:
+    learned = learn([run for arm in ("dear", "poor", "thrifty") for run in tried(arm, 10, 10)])
+    for level in ("everything", "task_type", "repo"):
+        usual = 0.9 if level == "everything" else 0.79
+        learned.believe(level, "poor", usual, 1.0, 1e-6)
+        learned.believe(level, "dear", 0.825, 2.0, variance)
+        learned.believe(level, "thrifty", 0.8, 1.0, variance)
+
+    rows = {row["level"]: row for row in learned["routing_recommendations"]}
+    assert {row["reference_arm"] for row in rows.values()} == {"poor"}
+    for level in ("task_type", "repo"):
+        found = "arm" if variance < 0.001 else "nearest_arm"
+        assert rows[level][found] == "thrifty"
+    assert_advice(learned, learned.recommender())
+
+    learned.believe("everything", "poor", 0.1, 1.0, 1e-6)
+    assert {row["reference_arm"] for row in learned["routing_recommendations"]} == {"thrifty"}
+    assert_advice(learned, learned.recommender())
+
+
 def test_three_runs_of_a_cheap_arm_do_not_displace_six_hundred_of_the_incumbent(
     learn: Callable[..., Learned],
 ) -> None:
