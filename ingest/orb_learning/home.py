@@ -156,6 +156,15 @@ class Home:
                 f"make it writable or point {HOME_VARIABLE} elsewhere"
             )
 
+    def check_owner(self) -> None:
+        """See to it that what is read there was not put there by another user.
+
+        Raises:
+            HomeError: the home is another user's, and this is not root.
+        """
+        with contextlib.suppress(OSError):  # it is not there yet, or cannot be looked at
+            _refuse_foreign(self.root, self.root.stat())
+
     @contextlib.contextmanager
     def locked(self, timeout_seconds: float | None = None) -> Iterator[None]:
         """Hold the lock that every writer of staging, warehouse and publication holds.
@@ -264,14 +273,18 @@ def make_root(root: Path) -> None:
         if not root.is_dir():
             raise
     found = root.stat()
-    if found.st_uid != os.geteuid() != 0:
-        raise HomeError(
-            f"home {root} belongs to another user (uid {found.st_uid}); run as that user, "
-            f"or point {HOME_VARIABLE} elsewhere"
-        )
+    _refuse_foreign(root, found)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise HomeError(
             f"others may write to home {root}; run `chmod go-w {root}`, "
+            f"or point {HOME_VARIABLE} elsewhere"
+        )
+
+
+def _refuse_foreign(root: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid() != 0:
+        raise HomeError(
+            f"home {root} belongs to another user (uid {found.st_uid}); run as that user, "
             f"or point {HOME_VARIABLE} elsewhere"
         )
 

@@ -26,7 +26,7 @@ from orb_learning import cli, refresh, serving, upkeep
 from orb_learning.cli import _app, _show
 from orb_learning.cli._program import this_program
 from orb_learning.cli._show import Column, fitting
-from orb_learning.errors import RefreshError
+from orb_learning.errors import HomeError, RefreshError
 from orb_learning.events import InvalidEvent
 from orb_learning.home import HOME_VARIABLE, LOCK_TIMEOUT_VARIABLE, Home
 from orb_learning.publication import Publication, current
@@ -244,6 +244,21 @@ def test_a_command_that_reads_says_that_a_home_is_new_and_makes_none(run, home, 
     assert not home.root.exists()
     home.create()
     assert run(*command.split()).err == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "report", "recommend fix", "quarantine list", "load"]
+)
+def test_every_command_refuses_a_home_of_another_user(run, home, command, monkeypatch):
+    publish_marts(home)
+    owner = home.root.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    ended = run(*command.split())
+    assert f"belongs to another user (uid {owner})" in failed(ended)
+    assert ended.out == ""
+
+    with pytest.raises(HomeError, match="belongs to another user"):
+        current(home)
 
 
 def test_what_is_looked_for_in_a_new_home_is_not_found_and_the_home_not_made(run, home):

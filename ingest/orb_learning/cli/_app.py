@@ -87,7 +87,9 @@ def _take(context: typer.Context, option: Any, value: object) -> None:
 def _set_up(given: dict[str, Any]) -> Home:
     is_verbose, style = given.get("verbose"), given.get("log_format") or LogStyle.TEXT
     configure(logging.DEBUG if is_verbose else logging.WARNING, LogStyle(style).value)
-    return Home.locate(given.get("home"))
+    home = Home.locate(given.get("home"))
+    home.check_owner()
+    return home
 
 
 app = typer.Typer(

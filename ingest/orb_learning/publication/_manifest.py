@@ -51,7 +51,9 @@ def current(home: Home) -> Publication:
 
     Raises:
         NotPublishedError: there is none yet.
+        HomeError: the home is another user's.
     """
+    home.check_owner()
     try:
         return manifest_of(home.current)
     except NotPublishedError as error:
