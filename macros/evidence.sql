@@ -179,26 +179,28 @@
 
 {#-
     Where a share of a mean and a variance lies with a certainty of `z` standard errors, as a Beta of that mean and
-    variance has it (Paulson, from Wilson and Hilferty's cube root). Of less than 0.3 successes or failures the formula
-    makes nonsense: they count as as many.
+    variance has it (Paulson, from Wilson and Hilferty's cube root). Either end is the root of a quadratic, in the form
+    that stays right where nearly all runs end alike; less than 0.1 successes or failures count as as many.
 -#}
 {% macro share_bound(share, variance, z) -%}
     {%- set runs = '(' ~ share ~ ' * (1 - ' ~ share ~ ') / ' ~ variance ~ ' - 1)' -%}
-    {%- set won = 'greatest(' ~ share ~ ' * ' ~ runs ~ ', 0.3)' -%}
-    {%- set lost = 'greatest((1 - ' ~ share ~ ') * ' ~ runs ~ ', 0.3)' -%}
+    {%- set won = 'greatest(' ~ share ~ ' * ' ~ runs ~ ', 0.1)' -%}
+    {%- set lost = 'greatest((1 - ' ~ share ~ ') * ' ~ runs ~ ', 0.1)' -%}
     {%- set a = '(1 / (9 * ' ~ won ~ '))' -%}
     {%- set b = '(1 / (9 * ' ~ lost ~ '))' -%}
+    {%- set above = 'greatest(power(1 - ' ~ a ~ ', 2) - ' ~ z * z ~ ' * ' ~ a ~ ', 0)' -%}
     {%- set below = '(power(1 - ' ~ b ~ ', 2) - ' ~ z * z ~ ' * ' ~ b ~ ')' -%}
-    {%- set root -%}
-        sqrt(greatest(
+    {%- set middle -%}
+        ((1 - {{ a }}) * (1 - {{ b }}) + {{ z | abs }} * sqrt(greatest(
             power(1 - {{ a }}, 2) * {{ b }} + power(1 - {{ b }}, 2) * {{ a }} - {{ z * z }} * {{ a }} * {{ b }}, 0
-        ))
+        )))
     {%- endset -%}
-    {%- set ratio = 'power(greatest(((1 - ' ~ a ~ ') * (1 - ' ~ b ~ ') + (' ~ z ~ ') * ' ~ root ~ ') / '
-        ~ below ~ ', 0), 3)' -%}
+    {%- set ratio = 'power(' ~ (middle ~ ' / ' ~ below if z > 0 else above ~ ' / ' ~ middle) ~ ', 3)' -%}
     case
         when {{ share }} is null then cast(null as double)
-        when {{ below }} <= 0 then {{ 1 if z > 0 else 0 }}
+        {% if z > 0 -%}
+        when {{ below }} <= 0 then 1
+        {% endif -%}
         else {{ won }} * {{ ratio }} / ({{ won }} * {{ ratio }} + {{ lost }})
     end
 {%- endmacro %}

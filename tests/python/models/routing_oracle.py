@@ -336,16 +336,18 @@ def evidence(runs: Iterable[Run], rules: Rules) -> Evidence:
 
 
 def share_interval(share: float, variance: float) -> tuple[float, float]:
-    """Return the ends of where a share lies: Paulson's approximation to a Beta's quantiles."""
+    """Return the ends of where a share lies: Paulson's approximation to a Beta's quantiles.
+
+    They solve d r^2 - 2 x y r + c = 0 for r, the cube root of the odds beside those of the mean.
+    """
     runs = share * (1 - share) / variance - 1
-    a, b = max(share * runs, 0.3), max((1 - share) * runs, 0.3)
+    a, b = max(share * runs, 0.1), max((1 - share) * runs, 0.1)
     x, y, p, q = 1 - 1 / (9 * a), 1 - 1 / (9 * b), 1 / (9 * a), 1 / (9 * b)
-    d = y**2 - Z**2 * q
-    if d <= 0:
-        return 0.0, 1.0
-    root = math.sqrt(max(x**2 * q + y**2 * p - Z**2 * p * q, 0))
-    low, high = (max((x * y + z * root) / d, 0) ** 3 for z in (-Z, Z))
-    return a * low / (a * low + b), a * high / (a * high + b)
+    c, d = max(x**2 - Z**2 * p, 0), y**2 - Z**2 * q
+    larger = x * y + Z * math.sqrt(max(x**2 * q + y**2 * p - Z**2 * p * q, 0))
+    low = (c / larger) ** 3
+    high = (larger / d) ** 3 if d > 0 else math.inf
+    return a * low / (a * low + b), a * high / (a * high + b) if high < math.inf else 1.0
 
 
 # -- how arms fail together -------------------------------------------------------------------

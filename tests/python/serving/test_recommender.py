@@ -799,12 +799,22 @@ def test_a_share_that_little_is_known_of_may_be_anything() -> None:
     assert share_interval(0.5, 0.2) == (0.0, 1.0)
 
 
-def test_the_ends_of_a_share_are_those_of_a_beta() -> None:
-    # 2.5 and 97.5 % of Beta(8, 2) and Beta(80, 20), from tables.
-    for a, b, low, high in ((8, 2, 0.5175, 0.9719), (80, 20, 0.7165, 0.8724)):
-        mean = a / (a + b)
-        found = share_interval(mean, mean * (1 - mean) / (a + b + 1))
-        assert found == pytest.approx((low, high), abs=0.003)
+# 2.5 and 97.5 % of Beta(a, b), by bisection of its distribution.
+BETAS = [
+    (8, 2, 0.5175, 0.9719), (80, 20, 0.7166, 0.872), (300, 1, 0.9878, 0.9999),
+    (4, 0.5, 0.5138, 0.9999), (9.5, 0.5, 0.7624, 0.9999), (0.3, 14.7, 0.0, 0.124),
+    (14.7, 0.3, 0.876, 1.0), (199.8, 0.2, 0.9925, 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("a", "b", "low", "high"), BETAS)
+def test_the_ends_of_a_share_are_those_of_a_beta(
+    a: float, b: float, low: float, high: float
+) -> None:
+    mean = a / (a + b)
+    found = share_interval(mean, mean * (1 - mean) / (a + b + 1))
+    assert found == pytest.approx((low, high), abs=0.01)
+    assert found[0] <= mean <= found[1]
 
 
 def test_a_cost_lies_around_its_mean_in_logarithms() -> None:
