@@ -24,7 +24,7 @@ MEMORY_BYTES = 3_000_000_000
 
 
 def connect(
-    path: Path, home: Home | None = None, *, read_only: bool = False
+    path: Path, home: Home | None = None, *, read_only: bool = False, name: str = "opened"
 ) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file.
 
@@ -32,6 +32,7 @@ def connect(
         path: the file; it is made if there is none.
         home: where to spill what does not fit into memory, privately; nowhere, if it is None.
         read_only: open it beside others that read it, in this process too.
+        name: what it is attached as, if it is only read.
 
     Raises:
         BusyError: another process, or another part of this one, holds the file.
@@ -43,8 +44,8 @@ def connect(
         connection = in_memory(home)
         try:
             # Not opened: in one process a file cannot be open with two configurations.
-            _attach(connection, path, "opened")
-            connection.execute("use opened")
+            _attach(connection, path, name)
+            connection.execute(f"use {name}")
         except BaseException:
             connection.close()
             raise

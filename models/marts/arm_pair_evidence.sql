@@ -131,6 +131,7 @@ pairs as (
         failed.arm as failed_arm,
         arms.arm as next_arm,
         arms.success as alone,
+        arms.success_variance as alone_variance,
         arms.cost as cost_alone,
         {%- for name in sums %}
         coalesce(sums.{{ name }}, 0) as {{ name }},
@@ -208,11 +209,15 @@ conditional as (
 
 ),
 
+-- An arm that did no worse after failures is believed to do as well as alone, and no surer.
 uncertain as (
 
     select
         *,
-        success * (1 - success) / (tries_of_all_types + 21) as success_variance
+        greatest(
+            success * (1 - success) / (tries_of_all_types + 21),
+            case when log_odds_drop > 0 then 0 else alone_variance end
+        ) as success_variance
     from conditional
 
 ),

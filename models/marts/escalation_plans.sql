@@ -100,6 +100,7 @@ options as (
         level,
         task_type,
         arm,
+        success_variance,
         cost_variance / nullif(power(cost, 2), 0) as cost_spread
     from candidates
     union all
@@ -107,6 +108,7 @@ options as (
         level,
         task_type,
         cast(null as string) as arm,
+        cast(null as double) as success_variance,
         cast(null as double) as cost_spread
     from candidates
 
@@ -138,6 +140,8 @@ plans as (
         coalesce(second_arms.cost_spread, 0) as cost_spread_2,
         coalesce(third_arms.cost_spread, 0) as cost_spread_3,
         after_first.effective_tries as tries_2,
+        case when after_first.log_odds_drop > 0 then 0 else second_arms.success_variance end
+            as least_variance_2,
         least(third_after_first.effective_tries, third_after_second.effective_tries) as tries_3,
         case
             when second_arms.arm is null then 0
@@ -195,7 +199,9 @@ valued as (
         + case when second_arm is not null then failure_1 else 0 end
         + case when third_arm is not null then failure_1 * failure_2 else 0 end
             as expected_attempts,
-        coalesce((1 - failure_2) * failure_2 / (tries_2 + 21), 0) as variance_2,
+        coalesce(
+            greatest((1 - failure_2) * failure_2 / (tries_2 + 21), least_variance_2), 0
+        ) as variance_2,
         coalesce((1 - failure_3) * failure_3 / (tries_3 + 21), 0) as variance_3
     from plans
 

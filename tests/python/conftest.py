@@ -50,6 +50,10 @@ def no_task() -> None:
     _task_context._known.clear()
 
 
+ARMS = {"small": (0.1, 6), "large": (3.0, 9), "new": (0.5, 10)}
+"""Of each arm that `advised` has: USD a run, and how many of ten runs succeed."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def untraced_dbt() -> Iterator[None]:
     """dbt runs twice as fast where nobody measures which of its lines run."""
@@ -116,6 +120,30 @@ def same_logging() -> Iterator[None]:
 def recorded(telemetry: Telemetry, events_in: Any) -> Callable[[], list[Event]]:
     """Return the events in the spool, in the order in which they were recorded."""
     return lambda: events_in(telemetry.home.spool)
+
+
+@pytest.fixture(scope="session")
+def advised(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[..., None]) -> Path:
+    """A home whose runs tell of two arms, and too few of a third."""
+    root = tmp_path_factory.mktemp("advised") / "home"
+    now = datetime.now(UTC)
+    with Telemetry(root, strict=True) as telemetry:
+        for number in range(120):
+            for arm, (cost, successes) in ARMS.items():
+                if arm == "new" and number > 2:
+                    continue
+                telemetry.record_execution_sync(
+                    task_id=f"{arm}-{number}",
+                    timestamp=now - timedelta(hours=number, minutes=5),
+                    task_type="bug_fix" if number % 3 else "docs\x1b[31m",
+                    repo="acme/api",
+                    task_group=f"ticket-{number}",
+                    model_tier=arm,
+                    success=number % 10 < successes,
+                    actual_cost=cost,
+                )
+    refresh(root)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,14 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from orb_learning import Telemetry
 from orb_learning.cli._app import app
-
-# Of each arm: USD a run, and how many of ten runs succeed.
-ARMS = {"small": (0.1, 6), "large": (3.0, 9), "new": (0.5, 10)}
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, refresh: Callable[..., None]) -> Path:
-    """A home whose runs tell of two arms, and too few of a third."""
-    root = tmp_path_factory.mktemp("recommend") / "home"
-    now = datetime.now(UTC)
-    with Telemetry(root, strict=True) as telemetry:
-        for number in range(120):
-            for arm, (cost, successes) in ARMS.items():
-                if arm == "new" and number > 2:
-                    continue
-                telemetry.record_execution_sync(
-                    task_id=f"{arm}-{number}",
-                    timestamp=now - timedelta(hours=number, minutes=5),
-                    task_type="bug_fix" if number % 3 else "docs\x1b[31m",
-                    repo="acme/api",
-                    task_group=f"ticket-{number}",
-                    model_tier=arm,
-                    success=number % 10 < successes,
-                    actual_cost=cost,
-                )
-    refresh(root)
-    return root
 
 
 @pytest.fixture
-def ask(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def ask(advised: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     monkeypatch.setenv("COLUMNS", "80")
 
-    def ask(*arguments: object, home: Path = root) -> str:
+    def ask(*arguments: object, home: Path = advised) -> str:
         ran = CliRunner().invoke(app, ["--home", str(home), "recommend", *map(str, arguments)])
         assert ran.exit_code == 0, ran.output
         return ran.stdout
@@ -100,8 +71,8 @@ def test_what_nobody_knows_is_answered_from_the_level_above(ask: Callable[..., s
 def test_json_has_all_of_it(ask: Callable[..., str]) -> None:
     told: dict[str, Any] = json.loads(ask("bug_fix", "--json"))
     assert told["escalation"]["arms"] == ["small", "large"]
-    assert told["recommendation"]["arm"] in ARMS
-    assert {arm["arm"] for arm in told["arms"]} == set(ARMS)
+    assert told["recommendation"]["arm"] in {"small", "large"}
+    assert {arm["arm"] for arm in told["arms"]} == {"small", "large", "new"}
 
 
 def test_to_abstain_is_an_answer(ask: Callable[..., str], tmp_path: Path) -> None:

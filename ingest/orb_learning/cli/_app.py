@@ -9,6 +9,7 @@ from copy import copy
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,18 @@ import typer
 from typer.core import TyperGroup
 
 from orb_learning._interrupt import end_at_interrupt, run_beside
-from orb_learning.cli import _ask, _bring, _imports, _migrate, _quarantine, _read, _run, _upkeep
-from orb_learning.cli._show import err, out
+from orb_learning.cli import (
+    _ask,
+    _bring,
+    _imports,
+    _migrate,
+    _quarantine,
+    _read,
+    _report,
+    _run,
+    _upkeep,
+)
+from orb_learning.cli._show import err, is_plain, out
 from orb_learning.errors import OrbLearningError, TransientError, printable
 from orb_learning.home import Home
 from orb_learning.logs import configure
@@ -144,7 +155,7 @@ def _options(
 
 
 # In the order of the help.
-for commands in (_bring, _run, _ask, _read, _upkeep):
+for commands in (_bring, _run, _report, _ask, _read, _upkeep):
     app.add_typer(commands.app)
 app.add_typer(_migrate.app, name="migrate")
 app.add_typer(_imports.app, name="imports")
@@ -154,6 +165,8 @@ app.add_typer(_quarantine.app, name="quarantine")
 def main() -> None:
     """Run the command line; an error is one line on standard error, and so is Ctrl-C."""
     end_at_interrupt()
+    if isinstance(sys.stdout, TextIOWrapper) and is_plain():
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except OrbLearningError as error:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from orb_learning.cli._figures import cost_of, figures, in_turn, name_of, success_of
 from orb_learning.cli._options import say_if_new
-from orb_learning.cli._show import LONGEST_CELL, cut, iso, out, print_table, shown
+from orb_learning.cli._show import iso, out, print_table, shown
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
@@ -95,21 +96,12 @@ def _answer(
     if not plan.arms:
         yield f"No answer yet: {shown(single.reason)}. Let the router's own rule decide."
         return
-    tried = ", then ".join(map(_name, plan.arms))
-    yield f"Try {tried}: {_figures(plan)}."
+    yield f"Try {in_turn(plan.arms)}: {figures(plan)}."
     usual = arms[str(plan.reference_arm)]
     if plan.arms != (usual.arm,):
-        yield f"The reference, {_name(usual.arm)} alone: {_figures(usual)}."
+        yield f"The reference, {name_of(usual.arm)} alone: {figures(usual)}."
     if single.arm != usual.arm and plan.arms != (single.arm,):
-        yield f"For one try: {_name(str(single.arm))}, {_figures(single)}."
-
-
-def _figures(known: ArmEvidence | Recommendation | EscalationAdvice) -> str:
-    if known.success is None or known.success_low is None or known.success_high is None:
-        return "nothing known"
-    spread = (known.success_high - known.success_low) / 2
-    cost = "at an unknown cost" if known.cost is None else f"for {_usd(known.cost)} USD a task"
-    return f"{known.success:.0%} ± {100 * spread:.0f} {cost}".replace("%", " %")
+        yield f"For one try: {name_of(str(single.arm))}, {figures(single)}."
 
 
 def _print_arms(plan: EscalationAdvice, arms: dict[str, ArmEvidence]) -> None:
@@ -125,9 +117,9 @@ def _print_arms(plan: EscalationAdvice, arms: dict[str, ArmEvidence]) -> None:
     table.add_column("", no_wrap=True)
     for one in [*first, *others][:MOST_ARMS]:
         table.add_row(
-            _name(one.arm),
-            f"{one.success:.0%} ({100 * one.success_low:.0f} to {100 * one.success_high:.0f})",
-            _cost(one),
+            name_of(one.arm),
+            success_of(one),
+            cost_of(one),
             f"{one.first_tries:,}",
             f"{one.costed:,}",
             "" if one.is_comparable else "too few",
@@ -136,12 +128,6 @@ def _print_arms(plan: EscalationAdvice, arms: dict[str, ArmEvidence]) -> None:
     print_table(table, WIDTH)
     if len(arms) > MOST_ARMS:
         out.print(f"and {len(arms) - MOST_ARMS:,} more arms; --json has them all")
-
-
-def _cost(arm: ArmEvidence) -> str:
-    if not arm.costed or arm.cost is None or arm.cost_low is None or arm.cost_high is None:
-        return "never reported"
-    return f"{_usd(arm.cost)} ({_usd(arm.cost_low)} to {_usd(arm.cost_high)})"
 
 
 def _what_would_change(
@@ -153,14 +139,6 @@ def _what_would_change(
     told = {plan.arms}
     for usd, tried in plans.items():
         if tried not in told:
-            yield f"If a success is worth {usd:,} USD: {', then '.join(map(_name, tried))}."
+            yield f"If a success is worth {usd:,} USD: {in_turn(tried)}."
         told.add(tried)
     yield f"Evidence up to {plan.as_of}; rule {shown(plan.policy_version)}"
-
-
-def _name(arm: str) -> str:
-    return cut(shown(arm), LONGEST_CELL // 2)
-
-
-def _usd(amount: float) -> str:
-    return f"{amount:,.2f}" if amount >= 0.1 else f"{amount:.2g}"

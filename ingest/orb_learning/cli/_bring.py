@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 
 from orb_learning.cli._program import as_typed, this_program
-from orb_learning.cli._show import cut, err, out, print_report, print_table, progress
+from orb_learning.cli._report import print_answers
+from orb_learning.cli._show import cut, err, out, print_table, progress
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import ProjectError, printable
 from orb_learning.events import UNHASHED
@@ -284,7 +285,7 @@ def demo(
         with err.status("refreshing"):
             refreshed = run_refresh(home.root, as_of=until.date().isoformat(), publish=True)
     out.print(f"refreshed in {refreshed.seconds:.1f} s")
-    print_report(build_report(home, limit=10), width=out.width)
+    print_answers(build_report(home, marts=()))
     if learner:
         _print_weeks(weeks_of(home))
     program = f"{this_program()} --home {as_typed(home.root)}"

@@ -1,105 +1,22 @@
-"""The commands that show what is there: `report` and `status`."""
+"""The command that shows the state of a home: `status`."""
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from dataclasses import asdict
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.filesize import decimal
 from rich.table import Table
 
 from orb_learning.cli._options import say_if_new
-from orb_learning.cli._show import cell, iso, print_report, print_table
+from orb_learning.cli._show import print_table
 from orb_learning.errors import printable
 from orb_learning.home import Home
-from orb_learning.serving import MARTS
 
 if TYPE_CHECKING:
     from orb_learning.upkeep import Status
 
 app = typer.Typer()
-
-MartName = StrEnum("MartName", {name.upper(): name for name in MARTS})  # type: ignore[misc]  # made at run time
-"""The marts a report can show."""
-
-
-class ReportFormat(StrEnum):
-    """How a report is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-class _Lines:
-    """Standard output, for a writer that ends lines in CR LF, since it else quotes no CR."""
-
-    def write(self, line: str) -> None:
-        sys.stdout.write(line.removesuffix("\r\n") + "\n")
-
-
-@app.command()
-def report(
-    context: typer.Context,
-    *,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATE",
-            help="Insist on marts that end on this day, like 2026-06-15 (UTC).",
-            show_default="the day that is published",
-        ),
-    ] = None,
-    mart: Annotated[list[MartName] | None, typer.Option(help="Only this mart; repeatable.")] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Rows of each mart. Default: 10 in tables, all in json and csv."),
-    ] = None,
-    format_: Annotated[
-        ReportFormat, typer.Option("--format", help="How the report is written.")
-    ] = ReportFormat.TABLE,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw", help="With csv: leave texts as they are, formulas and control signs too."
-        ),
-    ] = False,
-) -> None:
-    """Show the marts of the current publication.
-
-    `orb-learning report --format csv --mart tier_performance`
-    """
-    from orb_learning.serving import build_report
-
-    if raw and format_ is not ReportFormat.CSV:
-        raise typer.BadParameter("--raw is for --format csv", param_hint="--raw")
-    marts = tuple(name.value for name in mart) if mart else tuple(MARTS)
-    if limit is None and format_ is ReportFormat.TABLE:
-        limit = 10
-    found = build_report(context.obj, as_of=as_of, marts=marts, limit=limit)
-    if format_ is ReportFormat.JSON:
-        document = {
-            "publication": asdict(found.publication),
-            "summary": asdict(found.summary),
-            "marts": {
-                one.name: [dict(zip(one.columns, row, strict=True)) for row in one.rows]
-                for one in found.marts
-            },
-        }
-        sys.stdout.write(json.dumps(document, default=iso, indent=2) + "\n")
-    elif format_ is ReportFormat.CSV:
-        writer = csv.writer(_Lines())
-        for one in found.marts:
-            writer.writerow(["mart", *one.columns])
-            for row in one.rows:
-                writer.writerow([one.name, *(cell(value, is_raw=raw) for value in row)])
-    else:
-        print_report(found)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
@@ -59,29 +59,16 @@ def progress(unit: str, total: int | None = None) -> Iterator[Callable[[int], No
         yield lambda count: bar.advance(task, count)
 
 
-def print_report(found: Any, width: int | None = None) -> None:
-    """Print a report's summary and its marts as tables.
+def print_mart(mart: Any, width: int | None = None) -> None:
+    """Print rows of a mart as a table.
 
     Args:
-        found: the report.
+        mart: the rows.
         width: how many signs a line may have; default see `room`.
     """
-    summary, publication = found.summary, found.publication
-    rate = "n/a" if summary.success_rate is None else f"{summary.success_rate:.1%}"
-    cost = "unknown" if summary.known_cost is None else f"{summary.known_cost:,.2f} USD"
-    out.print(
-        f"{summary.executions:,} executions of {summary.tasks:,} tasks, {rate} successful, "
-        f"cost {cost} ({summary.unknown_costs:,} unknown), {summary.pending:,} pending; "
-        f"as of {publication.as_of[:10]}",
-        soft_wrap=width is None,
-    )
-    for mart in found.marts:
-        _print_mart(mart, width or room())
-
-
-def _print_mart(mart: Any, width: int) -> None:
     from orb_learning.serving import HEADINGS
 
+    width = width or room()
     places = [place for place, column in enumerate(mart.columns) if column in HEADINGS]
     headings = [HEADINGS[mart.columns[place]] for place in places]
     columns = [
@@ -187,7 +174,7 @@ def cut(text: str, width: int) -> str:
     """Return a text that takes no more room than so many signs."""
     whole = Text(text)
     whole.truncate(width, overflow="ellipsis")
-    return whole.plain
+    return whole.plain.replace("…", "~") if is_plain() else whole.plain
 
 
 def print_table(table: Table, width: int | None = None) -> None:
@@ -212,6 +199,23 @@ def shown(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(shown, value))
     return printable(" ".join(str(value).split()))  # one row, one line
+
+
+def print_markdown(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table as Markdown; what its cells say is text and nothing else."""
+    for number, cells in enumerate([headings, *rows]):
+        out.print("| " + " | ".join(map(_as_markdown, cells)) + " |")
+        if not number:
+            out.print("|" + " --- |" * len(list(headings)))
+
+
+def _as_markdown(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|~" else sign for sign in text)
+
+
+def is_plain() -> bool:
+    """Tell whether standard output knows ASCII alone."""
+    return not out.encoding.lower().startswith("utf")
 
 
 def cell(value: object, *, is_raw: bool) -> object:

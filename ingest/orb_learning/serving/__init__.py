@@ -4,6 +4,7 @@ from orb_learning.serving._answers import EscalationAdvice, Recommendation
 from orb_learning.serving._evidence import ArmEvidence
 from orb_learning.serving._learning import LearningDatabase
 from orb_learning.serving._marts import HEADINGS, MARTS, Mart
+from orb_learning.serving._overview import Filters, Overview, Period, TaskAnswer
 from orb_learning.serving._recommender import Recommender
 from orb_learning.serving._report import Report, build_report
 from orb_learning.serving._results import QueryResult
@@ -22,8 +23,11 @@ __all__ = [
     "ArmEvidence",
     "EscalationAdvice",
     "Execution",
+    "Filters",
     "LearningDatabase",
     "Mart",
+    "Overview",
+    "Period",
     "PoolPerformance",
     "QualityTrend",
     "QueryResult",
@@ -32,6 +36,7 @@ __all__ = [
     "Report",
     "SimilarExecution",
     "SolutionPattern",
+    "TaskAnswer",
     "TierPerformance",
     "build_report",
 ]

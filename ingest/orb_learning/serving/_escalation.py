@@ -105,7 +105,10 @@ def _plan(arms: Sequence[ArmEvidence], pairs: Pairs) -> Plan:
             cost *= 1.15
         failure = 1 / (1 + arm.success / (1 - arm.success) / math.exp(drop))
         tries = min(pair.effective_tries for pair in after)
-        steps.append(_Step(failure, cost, failure * (1 - failure) / (tries + 21), _spread(arm)))
+        variance = failure * (1 - failure) / (tries + 21)
+        if not drop:  # no worse after failures than alone, and no surer
+            variance = max(variance, arm.success_variance)
+        steps.append(_Step(failure, cost, variance, _spread(arm)))
     return _summed(tuple(arm.arm for arm in arms), steps, seen)
 
 

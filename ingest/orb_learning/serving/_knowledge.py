@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -127,6 +128,15 @@ class Knowledge:
             menu = list(plans(basis.comparable, self._pairs(basis.kind), first))
         value = self.best_plan(question, basis).value
         return min(menu, key=lambda plan: plan.rank(value))
+
+    def runs_missing(self, names: tuple[str, ...] | None) -> int:
+        """Return about how many more runs of one arm there must be before any is recommended."""
+        least = re.search(r"min=(\d+),(\d+)", self.evidence.rules)
+        tries, costs = map(int, least.groups()) if least else (1, 1)
+        arms = _named(self.evidence.arms.get((None, None), ()), names)
+        return min(
+            (max(tries - arm.first_tries, costs - arm.costed, 1) for arm in arms), default=tries
+        )
 
     def _value_that_reaches(self, question: Question, target: float) -> tuple[float, float]:
         """Return the smallest worth whose plans reach a success, over the recent mix of types.

@@ -26,11 +26,13 @@ class Mart(Generic[R]):
     Attributes:
         name: its table.
         row: the class of its rows, whose fields are its public columns.
+        time: the column that says when.
         order: how its rows are sorted, the most telling first.
     """
 
     name: str
     row: type[R]
+    time: str
     order: str
 
     @property
@@ -42,13 +44,20 @@ class Mart(Generic[R]):
 TIERS = Mart(
     "tier_performance",
     TierPerformance,
+    "date",
     "date desc, total_executions desc, repo, model_tier, task_type",
 )
-POOLS = Mart("pool_performance", PoolPerformance, "hour desc, total_tasks desc, pool_type, repo")
-TREND = Mart("quality_trend", QualityTrend, "date desc, executions desc, repo")
+POOLS = Mart(
+    "pool_performance",
+    PoolPerformance,
+    "hour",
+    "hour desc, total_tasks desc, pool_type, repo",
+)
+TREND = Mart("quality_trend", QualityTrend, "date", "date desc, executions desc, repo")
 PATTERNS = Mart(
     "solution_patterns",
     SolutionPattern,
+    "last_seen",
     "success_rate desc, usage_count desc, solution_summary, repo",
 )
 

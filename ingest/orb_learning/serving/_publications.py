@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from orb_learning._database import explained, in_memory, literal
 from orb_learning.errors import InvalidQueryError
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 CLOSED = "this LearningDatabase is closed; make another"
 
 _TRIES = 5
+
+
+class Opened(Protocol):
+    """A publication that can be asked."""
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor of its own; the tables are those of `learning`."""
+
+
+class Source(Protocol):
+    """Where a publication comes from."""
+
+    def current(self) -> Opened:
+        """Return the one in force; the same object for as long as it is."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 @dataclass

@@ -25,7 +25,7 @@ from orb_learning.serving._choice import Choice
 from orb_learning.serving._escalation import LONGEST, Plan
 from orb_learning.serving._evidence import NOTHING, ArmEvidence, read_evidence
 from orb_learning.serving._knowledge import Basis, Knowledge, Question
-from orb_learning.serving._publications import Publications
+from orb_learning.serving._publications import Publications, Source
 
 MAX_VALUE = 1e9
 
@@ -44,7 +44,7 @@ class Recommender:
         self,
         home: str | os.PathLike[str] | None = None,
         *,
-        publications: Publications | None = None,
+        publications: Source | None = None,
     ) -> None:
         """Open nothing yet; the first call does.
 
@@ -52,7 +52,7 @@ class Recommender:
             home: the home directory; default $ORB_LEARNING_HOME, else ./data.
             publications: those of the home, where somebody has them open already.
         """
-        self._publications = publications or Publications(
+        self._publications: Source = publications or Publications(
             Home.locate(home), threads=1, memory_limit="1GB"
         )
         self._opened: object = None
@@ -180,6 +180,19 @@ class Recommender:
             if cell in evidence.arms:
                 return list(evidence.arms[cell])
         return []
+
+    @property
+    def arm_kind(self) -> str:
+        """What an arm is: `model_tier`, `pool_type` or `both`."""
+        return self._current().evidence.arm_kind
+
+    def runs_missing(self, arms: Iterable[str] | None = None) -> int:
+        """Return about how many more runs of one arm there must be before any is recommended.
+
+        Args:
+            arms: what the host can use; default those that were seen.
+        """
+        return self._current().runs_missing(None if arms is None else _checked_names(arms))
 
     def close(self) -> None:
         """Let go of the publication; further calls are refused."""

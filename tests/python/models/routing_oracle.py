@@ -479,7 +479,7 @@ def pair_evidence(runs: Iterable[Run], rules: Rules, known: Evidence) -> Pairs:
         dependence = "measured" if over_all.n >= 20 else "pooled" if pool_n >= 20 else "assumed"
         return After(
             over_all.runs, over_all.n, dependence, fell, share,
-            share * (1 - share) / (over_all.n + 21), factor,
+            max(share * (1 - share) / (over_all.n + 21), 0 if fell else alone.variance), factor,
         )  # fmt: skip
 
     found: Pairs = {None: {}} if len(arms) > 1 else {}
@@ -629,6 +629,8 @@ def plan_of(
             cost[-1] *= 1.15
         fail.append(1 - share)
         v.append(share * (1 - share) / (min(pair.tries for pair in after) + 21))
+        if place == 1 and after[0].drop == 0:
+            v[-1] = max(v[-1], here[arm].variance)
         alone = here[arm].cost
         vc.append((here[arm].cost_variance or 0.0) * (cost[-1] / alone) ** 2 if alone else 0.0)
     f1, f2, f3 = [*fail, 1.0, 1.0][:3]

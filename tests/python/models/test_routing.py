@@ -698,6 +698,34 @@ def test_runs_so_old_that_no_weight_is_left_are_as_none(
         assert_advice(learned, learned.recommender())
 
 
+def test_an_arm_that_seems_better_after_failures_than_alone_is_no_surer_than_alone(
+    learn: Callable[..., Learned],
+) -> None:
+    first = tried("cheap", 360, 240, 0.1)
+    later = [
+        replace(
+            run, attempt=2, arm="big", success=number % 10 > 0, at=run.ended_at, cost=1.0,
+            ended_at=run.ended_at + timedelta(minutes=1),
+        )
+        for number, run in enumerate(run for run in first if not run.success)
+    ]  # fmt: skip
+    learned = learn([*first, *tried("big", 9, 3), *later])
+
+    alone = shares(learned)
+    for row in learned["escalation_plans"]:
+        assert row["arms"] == ["cheap", "big"]
+        cheap, big = (alone[None, row["task_type"], arm] for arm in row["arms"])
+        assert row["success"] == pytest.approx(1 - (1 - cheap) * (1 - big))
+        # What is known of it alone, twelve runs, goes into the interval.
+        assert row["success_high"] - row["success_low"] > 0.1
+    for row in learned["arm_pair_evidence"]:
+        if row["next_arm"] == "big":
+            assert row["log_odds_drop"] == 0.0
+            assert row["success_high"] - row["success_low"] > 0.25
+    assert_formulas(learned, learned.rows, Rules(AS_OF))
+    assert_advice(learned, learned.recommender())
+
+
 def test_without_any_pair_arms_are_taken_to_fail_together(learn: Callable[..., Learned]) -> None:
     learned = learn(even(20))
 
