@@ -655,7 +655,8 @@ def test_an_import_is_listed_and_undone(run, tmp_path):
     )
     assert len(run("imports", "list").out.splitlines()) == 1
     assert failed(run("imports", "undo", import_id, "--yes")) == (
-        f"there is no import '{import_id}'; see `orb-learning imports list`"
+        f"there is no import '{import_id}', or all its rows were known before; "
+        "see `orb-learning imports list`"
     )
 
 

@@ -47,10 +47,11 @@ def figures(known: Figures) -> str:
     """Return success and cost as a part of a sentence."""
     if known.success is None or known.success_low is None or known.success_high is None:
         return "nothing known"
-    spread = (known.success_high - known.success_low) / 2
+    spread = 100 * (known.success_high - known.success_low) / 2
+    digits = 0 if spread >= 1 else 1
     cost = "at an unknown cost" if known.cost is None else f"for {usd(known.cost)} USD a task"
     sign = "+/-" if is_plain() else "±"
-    return f"{100 * known.success:.0f} % {sign} {100 * spread:.0f} {cost}"
+    return f"{100 * known.success:.{digits}f} % {sign} {spread:.{digits}f} {cost}"
 
 
 def success_of(arm: ArmEvidence) -> str:

@@ -75,13 +75,13 @@ def run_dbt(home: Home, arguments: Sequence[str]) -> int:
         arguments: what stands behind `dbt`, as it is.
 
     Raises:
-        ProjectError: dbt is not installed, there is no project, or the command would write into
-            the project's folder.
+        ProjectError: dbt is not installed, there is no project, the command would write into the
+            project's folder, or it is about what nothing has built yet.
         HomeError: the home cannot be made or written.
     """
     require_dbt()
     project = locate_project()
-    _refuse_to_change_the_project(arguments)
+    _refuse_what_cannot_work(home, arguments)
     if arguments and not _ONLY_SAYS.intersection(arguments):
         make_folders(home)
     from dbt.cli.main import cli
@@ -109,8 +109,23 @@ def run_dbt(home: Home, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _refuse_to_change_the_project(arguments: Sequence[str]) -> None:
+def _refuse_what_cannot_work(home: Home, arguments: Sequence[str]) -> None:
+    words = [word for word in arguments if not word.startswith("-")]
+    if not _ONLY_SAYS.intersection(arguments):
+        for about, needed, remedy in (
+            (["test"], home.warehouse, "dbt run"),
+            (["docs", "serve"], home.target / "index.html", "dbt docs generate"),
+        ):
+            if words[: len(about)] == about and not needed.exists():
+                raise ProjectError(
+                    f"{home.root} has nothing for `dbt {' '.join(about)}` yet; run first: "
+                    f"orb-learning {remedy}"
+                )
     for word in arguments:
+        if word.partition("=")[0] == "--home":
+            raise ProjectError(
+                "--home is no option of dbt; it stands before it: orb-learning --home DIR dbt ..."
+            )
         if word == "init" or word.partition("=")[0] == "--add-package":
             raise ProjectError(
                 f"`{PROGRAM}` runs orb-learning's own project, which {word} would change; for a "

@@ -158,7 +158,10 @@ def _refused_event(row: Quarantined, reading: Reading) -> tuple[Event, bytes]:
     if has_imported_id(row.quarantine_id):
         # Columns may have been mapped, or have shifted, so that the rules
         # for a hook's fields would read another row.
-        raise InvalidEventError("an import refused it: mend the file and import it again")
+        raise InvalidEventError(
+            "an import refused it: import its file again, mended or with the option that the reason "
+            "names"
+        )
     cls = EVENT_TYPES.get(row.claimed_type or "")
     if cls is None:
         raise InvalidEventError(f"{row.claimed_type} is no kind of event")

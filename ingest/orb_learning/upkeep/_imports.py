@@ -78,7 +78,10 @@ def find_import(home: Home, import_id: str) -> Import:
     for one in list_imports(home):
         if one.import_id == import_id:
             return one
-    raise HomeError(f"there is no import {import_id!r}; see `orb-learning imports list`")
+    raise HomeError(
+        f"there is no import {import_id!r}, or all its rows were known before; "
+        "see `orb-learning imports list`"
+    )
 
 
 def undo_import(home: Home, import_id: str) -> Import:

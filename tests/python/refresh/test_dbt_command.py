@@ -33,7 +33,7 @@ def reached(monkeypatch, tmp_path):
         ["run"],
         ["build", "--select", "tasks+", "--vars", "{as_of: 2026-06-15}"],
         ["--quiet", "run", "--", "--help"],
-        ["run", "--home", "x", "-h", "--profiles-dir", "y"],
+        ["run", "-h", "--profiles-dir", "y"],
         ["run", "--target-path", "/elsewhere/target"],
         ["run", "--target-path"],
         [],
@@ -71,6 +71,38 @@ def test_what_would_change_the_project_is_refused(reached, home, arguments):
         run_dbt(home, arguments)
     assert reached == []
     assert not home.root.exists()
+
+
+@pytest.mark.parametrize("arguments", [["run", "--home", "x"], ["--home=x", "build"]])
+def test_a_home_behind_dbt_is_refused_with_where_it_stands(reached, home, arguments):
+    with pytest.raises(ProjectError, match="stands before it: orb-learning --home DIR dbt"):
+        run_dbt(home, arguments)
+    assert not reached
+    assert not home.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["test"], "dbt run"),
+        (["--quiet", "test", "--select", "tasks"], "dbt run"),
+        (["docs", "serve", "--port", "8081"], "dbt docs generate"),
+    ],
+)
+def test_what_nothing_has_built_yet_is_refused_with_what_builds_it(
+    reached, home, arguments, remedy
+):
+    with pytest.raises(ProjectError, match=f"yet; run first: orb-learning {remedy}$"):
+        run_dbt(home, arguments)
+    assert not reached
+    assert not home.root.exists()
+
+    home.create()
+    home.target.mkdir()
+    for made in (home.warehouse, home.target / "index.html"):
+        made.touch()
+    assert run_dbt(home, arguments) == 3
+    assert run_dbt(home, [*arguments, "--help"]) == 3
 
 
 def test_what_is_only_said_makes_no_home(reached, home):

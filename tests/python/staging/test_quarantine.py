@@ -214,7 +214,7 @@ def test_what_an_import_refused_waits_for_a_mended_file(home, staging, tmp_path)
         assert import_files(telemetry, [file]).rejected == 1
     staging.load()
     (reason,) = replay_quarantine(home).still_invalid.values()
-    assert reason == "an import refused it: mend the file and import it again"
+    assert reason == "an import refused it: import its file again, mended or as its reason says"
     assert staging.query("select count(*) from raw.execution_recorded") == [(0,)]
 
 
