@@ -159,8 +159,7 @@ def _refused_event(row: Quarantined, reading: Reading) -> tuple[Event, bytes]:
         # Columns may have been mapped, or have shifted, so that the rules
         # for a hook's fields would read another row.
         raise InvalidEventError(
-            "an import refused it: import its file again, mended or with the option that the reason "
-            "names"
+            "an import refused it: import its file again, mended or as its reason says"
         )
     cls = EVENT_TYPES.get(row.claimed_type or "")
     if cls is None:
