@@ -20,6 +20,7 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from commands import run
 from orb_learning import Telemetry
 from orb_learning.capture import _execution, _task_context
 from orb_learning.events import Event, parse_line
@@ -28,6 +29,8 @@ from orb_learning.importer import ImportReport, import_files
 from orb_learning.refresh import Refresher
 from orb_learning.spool import open_segment, segment_names
 from warm_dbt import keep_parse
+
+__all__ = ["run"]
 
 
 @pytest.fixture

@@ -10,19 +10,17 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-import typer
 from rich.cells import cell_len
 
 import publishing
-from orb_learning import cli, refresh, serving, upkeep
+from commands import COMMANDS, ROOT, Ended, failed
+from orb_learning import refresh, serving, upkeep
 from orb_learning.cli import _app, _show
 from orb_learning.cli._program import this_program
 from orb_learning.cli._show import Column, fitting
@@ -42,13 +40,6 @@ from test_importer import ROW, ROWS, write_json
 PROGRAM = [sys.executable, "-m", "orb_learning"]
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
@@ -56,46 +47,9 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.fixture
-def run(monkeypatch, capsys, home) -> Callable[..., Ended]:
-    """Run the command line in this process, on the test's home unless another is named."""
-
-    def call(*arguments: object, at: object = None) -> Ended:
-        options = [] if at == "" else ["--home", str(at or home.root)]
-        command = ["orb-learning", *options, *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", command)
-        # As under the script of that name; `python -m pytest` would be the program of the help.
-        monkeypatch.setattr(sys.modules["__main__"], "__package__", "")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return Ended(ended.value.code or 0, out, err)
-
-    return call
-
-
-def failed(ended: Ended) -> str:
-    """Return the one line that a failure prints."""
-    assert ended.out == ""
-    assert ended.err.startswith("error: ")
-    assert ended.err.count("\n") == 1
-    return ended.err.removeprefix("error: ").rstrip()
-
-
 # Help
 
 
-def _commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, *path, name)
-        else:
-            yield (*path, name), command
-
-
-ROOT = typer.main.get_command(cli.app)
-COMMANDS = dict(_commands(ROOT))
 MIGRATIONS = [f"{known.version:04} {known.name}" for known in known_migrations()]
 
 
@@ -287,7 +241,8 @@ def test_a_command_that_removes_asks_first(run, home, tmp_path, monkeypatch, com
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     refused = run(*command.split())
     assert refused.code == 1
-    assert refused.out.endswith(f"{question} [y/N]: ")
+    assert f"{question} [y/N]: " in refused.err
+    assert question not in refused.out
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     unanswered = run(*command.split())
     assert unanswered.code == 2
@@ -300,7 +255,9 @@ def test_a_command_that_removes_asks_first(run, home, tmp_path, monkeypatch, com
 
 def test_what_is_asked_about_commands_no_terminal(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    assert "\x1b" not in run("erase", "--user", "\x1b[2Jann").out
+    ended = run("erase", "--user", "\x1b[2Jann")
+    assert "\\x1b[2Jann for good?" in ended.err
+    assert "\x1b" not in ended.out + ended.err
 
 
 # Commands on a real home
@@ -547,7 +504,7 @@ def test_pruning_by_a_doubtful_clock_is_refused_and_a_named_day_asked_for(
         asked = run(*command.removesuffix(" --yes").split(), "--raw-days", 100_000)
         assert asked.code == code
         day = command.split()[2]
-        assert asked.out.startswith(f"Remove what is older than its retention on {day}?")
+        assert asked.err.startswith(f"Remove what is older than its retention on {day}?")
     assert run(*command.split()).out.startswith("removed 1 raw events, ")
     assert run("prune", "--today", "soon", "--yes").code == 2
 

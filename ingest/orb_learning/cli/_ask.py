@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from orb_learning.cli._figures import cost_of, figures, in_turn, name_of, success_of
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import say_if_new
-from orb_learning.cli._show import iso, out, print_table, shown
+from orb_learning.cli._show import out, print_table, shown
 from orb_learning.home import Home
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ def recommend(
         list[str] | None,
         typer.Option(help="Choose among these only; repeat it for each.", show_default="all seen"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say which arm to give a kind of task to, and which to try next where it fails.
 
@@ -69,12 +67,7 @@ def recommend(
     plan = plan_at(value)
     arms = recommender.evidence(task_type, repo)
     if as_json:
-        document = {
-            "recommendation": asdict(single),
-            "escalation": asdict(plan),
-            "arms": [asdict(one) for one in arms],
-        }
-        sys.stdout.write(json.dumps(document, default=iso, indent=2) + "\n")
+        print_json({"recommendation": single, "escalation": plan, "arms": arms})
         return
     known = {one.arm: one for one in arms}
     _print_lines(_answer(single, plan, known))

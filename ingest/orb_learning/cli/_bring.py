@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._program import as_typed, this_program
 from orb_learning.cli._report import print_answers
 from orb_learning.cli._show import cut, err, out, print_table, progress
@@ -110,6 +111,7 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; show what would be recorded.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Record finished executions from files.
 
@@ -153,16 +155,10 @@ def import_(
             dry_run=dry_run,
             on_progress=advance,
         )
-    if dry_run:
-        _show_first(report)
-    out.print(
-        f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected"
-        + ("; nothing was written, for this was a dry run" if dry_run else ""),
-    )
-    if report.replaced:
-        out.print(f"{report.replaced:,} of them replace others of the same task and attempt")
-    if report.misfits:
-        out.print(f"{report.misfits:,} values that no field takes are kept in the metadata")
+    if as_json:
+        print_json(report)
+    else:
+        _show(report, dry_run)
     for reason in report.reasons:
         err.print(f"rejected: {printable(reason)}")
     if report.rows and not dry_run:
@@ -173,6 +169,19 @@ def import_(
     _tell_of_retention(home, report)
     if report.rejected:
         raise typer.Exit(2)
+
+
+def _show(report: ImportReport, dry_run: bool) -> None:
+    if dry_run:
+        _show_first(report)
+    out.print(
+        f"{report.rows:,} rows: {report.recorded:,} recorded, {report.rejected:,} rejected"
+        + ("; nothing was written, for this was a dry run" if dry_run else ""),
+    )
+    if report.replaced:
+        out.print(f"{report.replaced:,} of them replace others of the same task and attempt")
+    if report.misfits:
+        out.print(f"{report.misfits:,} values that no field takes are kept in the metadata")
 
 
 def _show_first(report: ImportReport) -> None:

@@ -15,7 +15,7 @@ Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def ask(question: str, *, is_sure: bool) -> None:
-    """Ask before something is done that cannot be taken back.
+    """Ask, on standard error, before something is done that cannot be taken back.
 
     Raises:
         typer.Abort: the answer is no.
@@ -23,14 +23,20 @@ def ask(question: str, *, is_sure: bool) -> None:
     """
     if is_sure:
         return
-    try:
-        answer = typer.confirm(question)
-    except typer.Abort:
-        if sys.stdin.isatty():
-            raise
-        raise HomeError("nothing was done, for nobody answered; add --yes to do it") from None
-    if not answer:
-        raise typer.Abort
+    while True:
+        # Not `typer.confirm`, which writes a space to standard output, where results are.
+        err.print(f"{question} [y/N]: ", end="")
+        answer = sys.stdin.readline()
+        if not answer:
+            err.print()
+            if sys.stdin.isatty():
+                raise typer.Abort
+            raise HomeError("nothing was done, for nobody answered; add --yes to do it")
+        said = answer.strip().lower()
+        if said in ("y", "yes"):
+            return
+        if said in ("", "n", "no"):
+            raise typer.Abort
 
 
 def say_if_new(home: Home) -> None:

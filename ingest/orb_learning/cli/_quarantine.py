@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import Sure, ask, say_if_new
 from orb_learning.cli._show import err, out, print_table, shown
 from orb_learning.cli._words import StatusWords, taught
@@ -23,6 +24,7 @@ def quarantine_list(
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="At most so many, the newest first.")
     ] = 50,
+    as_json: AsJson = False,
 ) -> None:
     """List what could not be loaded, and why.
 
@@ -31,10 +33,14 @@ def quarantine_list(
     from orb_learning import staging
 
     say_if_new(context.obj)
+    rows = staging.list_quarantine(context.obj, limit=limit)
+    if as_json:
+        print_json(rows)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("id", "load", "kind", "segment", "byte", "reason"):
         table.add_column(heading, overflow="fold")
-    for row in staging.list_quarantine(context.obj, limit=limit):
+    for row in rows:
         table.add_row(
             str(row.quarantine_id),
             str(row.load_id),
@@ -50,6 +56,7 @@ def quarantine_list(
 def show(
     context: typer.Context,
     quarantine_id: Annotated[UUID, typer.Argument(metavar="ID", help="Which one.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show one line in quarantine whole.
 
@@ -62,6 +69,9 @@ def show(
     if not rows:
         raise HomeError(f"{quarantine_id} is not in quarantine; see `orb-learning quarantine list`")
     (row,) = rows
+    if as_json:
+        print_json(row)
+        return
     out.print(
         f"{row.quarantine_id}, load {row.load_id}, {row.segment} from byte {row.byte_offset:,}\n"
         f"{printable(row.reason)}",
@@ -76,6 +86,7 @@ def replay(
         UUID | None, typer.Argument(metavar="[ID]", help="Only this one.")
     ] = None,
     status_word: StatusWords = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load what this release can read, as if it had never been refused.
 
@@ -86,6 +97,9 @@ def replay(
     report = staging.replay_quarantine(
         context.obj, only=quarantine_id, status_words=taught(status_word)
     )
+    if as_json:
+        print_json(report)
+        return
     out.print(
         f"{report.loaded:,} loaded, {report.duplicates:,} duplicates, "
         f"{len(report.still_invalid):,} still invalid",
@@ -98,6 +112,7 @@ def replay(
 @app.command()
 def discard(
     context: typer.Context,
+    *,
     quarantine_id: Annotated[
         list[UUID] | None, typer.Argument(metavar="[ID]...", help="Only these.")
     ] = None,
@@ -109,6 +124,7 @@ def discard(
         typer.Option("--import", metavar="ID", help="Only what this import had refused."),
     ] = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take lines that nobody will mend out of quarantine and spool, for good.
 
@@ -122,8 +138,13 @@ def discard(
     lines = upkeep.in_quarantine(
         context.obj, ids=quarantine_id or (), reason=reason, import_id=import_id
     )
-    if not lines:
+    discarded = 0
+    if lines:
+        ask(f"Discard {len(lines):,} lines for good?", is_sure=yes)
+        discarded = upkeep.discard(context.obj, lines)
+    if as_json:
+        print_json({"discarded": discarded})
+    elif lines:
+        out.print(f"{discarded:,} discarded")
+    else:
         out.print("nothing in quarantine is like that")
-        return
-    ask(f"Discard {len(lines):,} lines for good?", is_sure=yes)
-    out.print(f"{upkeep.discard(context.obj, lines):,} discarded")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import typer
 from rich.filesize import decimal
 from rich.table import Table
 
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import say_if_new
 from orb_learning.cli._show import print_table
 from orb_learning.errors import printable
@@ -20,7 +22,7 @@ app = typer.Typer()
 
 
 @app.command()
-def status(context: typer.Context) -> None:
+def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show what waits, what was loaded and published last, and how big it all is.
 
     `orb-learning status`
@@ -30,6 +32,10 @@ def status(context: typer.Context) -> None:
     home: Home = context.obj
     say_if_new(home)
     state = read_status(home)
+    if as_json:
+        names = (field.name for field in fields(state))
+        print_json({"home": home.root, **{name: getattr(state, name) for name in names}})
+        return
     busy = "staging is busy: a load is at work"
     publication = state.publication
     lines = {

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._show import err, out, progress
 from orb_learning.home import Home
 
@@ -15,7 +16,7 @@ app = typer.Typer()
 
 
 @app.command()
-def load(context: typer.Context) -> None:
+def load(context: typer.Context, as_json: AsJson = False) -> None:
     """Load the spool into staging.
 
     `dbt run`, `dbt build` and `orb-learning refresh` do this by themselves.
@@ -26,6 +27,9 @@ def load(context: typer.Context) -> None:
 
     with progress("lines") as advance:
         report = take_in(context.obj, on_progress=advance)
+    if as_json:
+        print_json(report)
+        return
     out.print(
         f"load {report.load_id}: {report.lines:,} lines, {report.loaded:,} loaded, "
         f"{report.duplicates:,} duplicates, {report.quarantined:,} quarantined",
@@ -35,6 +39,7 @@ def load(context: typer.Context) -> None:
 @app.command()
 def refresh(
     context: typer.Context,
+    *,
     as_of: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +62,7 @@ def refresh(
             "`--home DIR` reads it.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load, build, test and publish.
 
@@ -76,6 +82,9 @@ def refresh(
             report = refresh_into(home, into, as_of=as_of)
     for name in report.warnings:
         err.print(f"warning: {name}")
+    if as_json:
+        print_json(report)
+        return
     publication = report.publication
     if not report.is_published:
         out.print(
@@ -148,6 +157,7 @@ def embed(
             help="A directory with a sentence-transformers model, or its name on the hub.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Embed what was executed, for similarity search.
 
@@ -162,6 +172,9 @@ def embed(
         report = run_embed(
             context.obj, embedding_batch_limit=limit, model=model, on_progress=advance
         )
+    if as_json:
+        print_json(report)
+        return
     out.print(
         f"embedded {report.embedded:,} texts, {report.remaining:,} remaining; "
         f"dropped {report.dropped:,}, {report.indexed:,} indexed",

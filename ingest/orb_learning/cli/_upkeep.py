@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.filesize import decimal
 
+from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import Sure, ask, say_if_new
-from orb_learning.cli._show import out
+from orb_learning.cli._show import err, out
 from orb_learning.errors import printable
 from orb_learning.home import Home
 
@@ -26,6 +27,7 @@ def backup(
     to: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default="<home>/backups", help="Where to.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy staging, the system of record, and read the copy back.
 
@@ -36,6 +38,9 @@ def backup(
     from orb_learning import upkeep
 
     made = upkeep.backup(context.obj, to)
+    if as_json:
+        print_json(made)
+        return
     out.print(f"{made.path}: load {made.load_id}, {made.events:,} events")
 
 
@@ -47,6 +52,7 @@ def restore(
         typer.Argument(show_default="the newest in <home>/backups", help="The backup."),
     ] = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of staging; the next refresh builds everything else from it.
 
@@ -60,6 +66,9 @@ def restore(
     home: Home = context.obj
     ask(f"Replace {home.staging}?", is_sure=yes)
     restored = upkeep.restore(home, file)
+    if as_json:
+        print_json(restored)
+        return
     out.print(
         f"restored load {restored.load_id}, {restored.events:,} events; run `orb-learning refresh`",
     )
@@ -93,6 +102,7 @@ def prune(
         ),
     ] = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove what is older than its retention, and publications that are not in force.
 
@@ -109,6 +119,9 @@ def prune(
         if today or raw_days is not None or derived_days is not None:
             raise typer.BadParameter("--floor removes nothing, so it takes no other option")
         lower_floor(context.obj, floor.date())
+        if as_json:
+            print_json(upkeep.PruneReport(executions_from=floor.date()))
+            return
         out.print(
             f"executions are kept from {floor:%Y-%m-%d} on; the next whole refresh builds "
             "everything anew, and a prune may raise that day again",
@@ -125,6 +138,9 @@ def prune(
         today=today.date() if today else None,
         is_sure=today is not None,
     )
+    if as_json:
+        print_json(report)
+        return
     out.print(
         f"removed {sum(report.rows.values()):,} raw events, {report.segments:,} loaded segments, "
         f"{report.publications:,} publications; {decimal(report.freed_bytes)} freed"
@@ -137,6 +153,7 @@ def prune(
 @app.command()
 def erase(
     context: typer.Context,
+    *,
     task: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="A task, by its UUID or the host's name; repeatable."),
@@ -146,6 +163,7 @@ def erase(
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Kept with the tombstone.")] = None,
     yes: Sure = False,
+    as_json: AsJson = False,
 ) -> None:
     """Forget tasks or users: after the next refresh nothing of them is left.
 
@@ -159,10 +177,13 @@ def erase(
     home: Home = context.obj
     say_if_new(home)
     found = preview_erasure(home, tasks=task or [], users=user or [])
-    out.print(_told(found))
+    (err if as_json else out).print(_told(found))
     named = [f"task {name}" for name in task or ()] + [f"user {name}" for name in user or ()]
     ask(printable(f"Forget {', '.join(named)} for good?"), is_sure=yes)
     count = request_erasure(home, tasks=task or [], users=user or [], reason=reason)
+    if as_json:
+        print_json({"found": found, "requested": count})
+        return
     out.print(f"{count:,} to be erased by the next refresh")
 
 
