@@ -74,11 +74,13 @@ def test_there_is_a_command_for_everything():
         "quarantine list",
         "quarantine replay",
         "quarantine show",
+        "query",
         "recommend",
         "refresh",
         "report",
         "restore",
         "schedule",
+        "similar",
         "status",
     ]
 

@@ -23,6 +23,7 @@ from orb_learning.cli import (
     _imports,
     _migrate,
     _quarantine,
+    _query,
     _read,
     _report,
     _run,
@@ -155,7 +156,7 @@ def _options(
 
 
 # In the order of the help.
-for commands in (_bring, _run, _report, _ask, _read, _upkeep):
+for commands in (_bring, _run, _report, _ask, _query, _read, _upkeep):
     app.add_typer(commands.app)
 app.add_typer(_migrate.app, name="migrate")
 app.add_typer(_imports.app, name="imports")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from orb_learning._types import task_uuid
 from orb_learning.embeddings import checked_question, load_model, locate_model
-from orb_learning.errors import (
-    EmbeddingError,
-    InvalidQueryError,
-    NotPublishedError,
-)
+from orb_learning.errors import EmbeddingError, InvalidQueryError, NotPublishedError
 from orb_learning.home import Home
 from orb_learning.records import ExecutionRecord
 from orb_learning.serving._arguments import (
@@ -328,13 +325,16 @@ class LearningDatabase(Advising):
 
         return await self._runner.run(self._publications.current, search)
 
-    async def query(self, sql: str, params: Parameters = None) -> QueryResult:
+    async def query(
+        self, sql: str, params: Parameters = None, *, limit: int | None = None
+    ) -> QueryResult:
         """Run any read-only query on the current publication.
 
         Args:
             sql: one SELECT of DuckDB's SQL; it can neither write, nor read files, nor change
                 settings.
             params: values for `?`, or by name for `$name`.
+            limit: take so many rows and leave the rest; None takes all.
 
         Raises:
             InvalidQueryError: DuckDB refuses it; the message is DuckDB's own.
@@ -342,6 +342,9 @@ class LearningDatabase(Advising):
             QueryTimeoutError: it took longer than the time limit. A single function call, such as
                 one that makes a list of a billion numbers, is not interrupted before it returns.
         """
+        if limit is not None:
+            limit = checked_count("limit", limit, MAX_CAP, least=1)
+        cap = replace(self._cap, first=limit)
 
         def run(opened: OpenPublication, cursor: duckdb.DuckDBPyConnection) -> QueryResult:
             text = read_only(cursor, sql)  # here, for a long text keeps an event loop waiting
@@ -351,7 +354,7 @@ class LearningDatabase(Advising):
                 # gigabytes before the first was measured. With one byte, DuckDB waits forever.
                 cursor.execute("use learning.main; set streaming_buffer_size = '1KB'")
                 execute(cursor, text, params)
-                return read(cursor, self._cap)
+                return read(cursor, cap)
 
             def again(read: Reader[T]) -> T:
                 return self._runner.run_here(opened, lambda _, cursor: answer(cursor, read))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from uuid import UUID
 
 from orb_learning.errors import InvalidQueryError, ResultTooLargeError
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-Part = TypeVar("Part", bound=Sized)
 Row = tuple[Any, ...]
+
+
+class _Rows(Protocol):
+    """Rows in any form: a list, an Arrow batch, a data frame."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Self: ...
+
+
+Part = TypeVar("Part", bound=_Rows)
 
 MAX_ROWS = 1_000_000
 MAX_BYTES = 512_000_000
@@ -46,10 +56,17 @@ _FIXED = {bool, date, datetime, Decimal, float, int, type(None), UUID}
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """How large a result may be; one that is larger is refused, never cut."""
+    """How large a result may be; one that is larger is refused, never cut.
+
+    Attributes:
+        rows: how many it may have.
+        bytes: how much memory it may take, about.
+        first: so many rows are taken and the rest is left, if that is asked for.
+    """
 
     rows: int
     bytes: int
+    first: int | None = None
 
     def checked(self, parts: Iterable[Part], size: Callable[[Part], int]) -> Iterator[Part]:
         """Yield the parts of a result, as they come.
@@ -58,7 +75,8 @@ class Cap:
             ResultTooLargeError: they are too many rows, or too large; no further one is taken.
         """
         rows = taken = 0
-        for part in parts:
+        for whole in parts:
+            part = whole if self.first is None else whole[: self.first - rows]
             rows += len(part)
             taken += size(part)
             if rows > self.rows:
@@ -72,6 +90,8 @@ class Cap:
                     "add a limit, aggregate, ask for fewer columns, or raise max_bytes"
                 )
             yield part
+            if rows == self.first:
+                return
 
 
 @dataclass(frozen=True, slots=True)

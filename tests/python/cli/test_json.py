@@ -33,7 +33,7 @@ Run = Callable[..., Ended]
 
 SILENT = {("dbt",), ("demo",), ("schedule",)}
 """What they print is dbt's, a walk through what there is, and a log."""
-WITH_FORMATS = {("report",)}
+WITH_FORMATS = {("query",), ("report",)}
 
 
 def names_of(report: type[Any]) -> list[str]:

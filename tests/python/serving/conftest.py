@@ -33,10 +33,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def asked(published: Home) -> Callable[..., QueryResult]:
     """Return what asks the publication something, by a reader of its own."""
 
-    def ask(sql: str, params: Any = None, **how: Any) -> QueryResult:
+    def ask(sql: str, params: Any = None, *, limit: int | None = None, **how: Any) -> QueryResult:
         async def run() -> QueryResult:
             async with LearningDatabase(published.root, **how) as learning:
-                return await learning.query(sql, params)
+                return await learning.query(sql, params, limit=limit)
 
         return asyncio.run(run())
 

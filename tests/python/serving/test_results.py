@@ -112,6 +112,18 @@ def test_other_forms_of_a_result_have_the_same_cap(asked):
         result.to_arrow()
 
 
+def test_rows_beyond_a_limit_are_never_made(asked):
+    assert asked(ENDLESS, limit=3).rows == asked("from range(3)").rows
+    assert len(asked("from range(5000)", limit=4999).rows) == 4999
+    assert len(asked("from range(2)", limit=3).rows) == 2
+    assert len(asked(ENDLESS, limit=70).to_arrow()) == 70
+    with pytest.raises(ResultTooLargeError, match="more than 9 rows"):
+        asked(ENDLESS, limit=10, max_rows=9)
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(InvalidQueryError, match="limit: expected a whole number from 1 to"):
+            asked("select 1", limit=wrong)
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_a_result_without_rows_has_its_columns(reader):
     empty = read("select 1 as a, 'x' as b where false", reader, Cap(1, 1))
