@@ -107,7 +107,6 @@ def _set_up(given: dict[str, Any]) -> Home:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -155,12 +154,22 @@ def _options(
     context.obj = _set_up({"home": home, "verbose": verbose, "log_format": log_format})
 
 
-# In the order of the help.
-for commands in (_bring, _run, _report, _ask, _query, _read, _upkeep):
-    app.add_typer(commands.app)
-app.add_typer(_migrate.app, name="migrate")
-app.add_typer(_imports.app, name="imports")
-app.add_typer(_quarantine.app, name="quarantine")
+PANELS = {
+    "Bring in": (_bring.app,),
+    "Build": (_run.app,),
+    "Ask": (_report.app, _ask.app, _query.app, _read.app),
+    "Look after": (_upkeep.app,),
+}
+"""The commands in the order of the help."""
+
+for panel, groups in PANELS.items():
+    for group in groups:
+        for command in group.registered_commands:
+            command.rich_help_panel = panel
+        app.add_typer(group)
+app.add_typer(_imports.app, name="imports", rich_help_panel="Bring in")
+app.add_typer(_quarantine.app, name="quarantine", rich_help_panel="Look after")
+app.add_typer(_migrate.app, name="migrate", rich_help_panel="Look after")
 
 
 def main() -> None:
