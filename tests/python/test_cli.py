@@ -1020,6 +1020,7 @@ def refreshed(monkeypatch) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
     def refresh_without_dbt(home: Path, **options: Any) -> RefreshReport:
+        options.pop("on_progress")("executions", 1, 2)
         asked.append(options)
         publish_marts(Home(home))
         return RefreshReport(current(Home(home)), ["feedback_tasks_exist"], 1.26)
@@ -1062,7 +1063,7 @@ def test_a_refresh_into_a_directory_says_how_to_read_it(run, home, monkeypatch, 
     made = publish_marts(home)
     asked = []
 
-    def make(*given: Any, **named: Any) -> RefreshReport:
+    def make(*given: Any, on_progress: Any, **named: Any) -> RefreshReport:
         asked.append((*given, named))
         return RefreshReport(made, [], 1.26)
 

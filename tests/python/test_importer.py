@@ -26,7 +26,7 @@ from orb_learning.capture import MAX_PAYLOAD_CHARACTERS
 from orb_learning.errors import ImportFileError, SpoolWriteError
 from orb_learning.events import UNHASHED, ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
-from orb_learning.importer import FieldMap, ImportReport, _importing, import_files
+from orb_learning.importer import FieldMap, ImportReport, _importing, _meter, import_files
 from orb_learning.spool import MAX_LINE_BYTES
 from orb_learning.staging import LoadReport, load
 
@@ -219,6 +219,33 @@ def test_progress_is_told_for_every_row(import_into, tmp_path, monkeypatch):
     told.clear()
     import_into(write_json(tmp_path / "a.jsonl", [ROW] * 4), on_progress=told.append)
     assert told == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "list.json", "object.json", "rows.csv"])
+def test_the_share_that_is_read_is_told_in_bytes_of_both_readings(
+    import_into, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(_meter, "EVERY_ROWS", 10)
+    rows = [{**ROW, "task_id": f"T-{number}", "note": "x" * 9000} for number in range(100)]
+    file = tmp_path / name
+    if name == "rows.csv":
+        lines = [",".join(map(str, row.values())) for row in rows]
+        file.write_text("\n".join([",".join(rows[0]), *lines]))
+    else:
+        document = {"rows.jsonl": None, "list.json": rows, "object.json": {"runs": rows}}[name]
+        text = "\n".join(map(json.dumps, rows)) if document is None else json.dumps(document)
+        file.write_text(text)
+    told: list[tuple[int, int]] = []
+    assert import_into(file, on_share=lambda *share: told.append(share)).recorded == 100
+    size = file.stat().st_size
+    assert {total for _, total in told} == {2 * size}
+    done = [one for one, _ in told]
+    assert done == sorted(done)
+    assert done[-1] == 2 * size
+    assert done[10] == size, "the first reading"
+    assert done[11:21] == [size + size * number // 100 for number in range(10, 101, 10)]
+    if name != "object.json":  # which is read whole for its first row
+        assert 0 < done[4] < size
 
 
 # Rows

@@ -141,7 +141,7 @@ def import_(
         raise typer.BadParameter("expected 1 or 100", param_hint="--quality-scale")
     with (
         Telemetry(home.root, status_words=words, quality_scale=quality_scale) as telemetry,
-        progress("rows") as advance,
+        progress("reading", "rows") as bar,
     ):
         report = import_files(
             telemetry,
@@ -153,7 +153,8 @@ def import_(
             time_format=time_format,
             attempts_from=attempts_from,
             dry_run=dry_run,
-            on_progress=advance,
+            on_progress=bar.count,
+            on_share=bar.reach,
         )
     if as_json:
         print_json(report)
@@ -280,19 +281,24 @@ def demo(
         with (
             adding_history(home) as spooled,
             Telemetry(spooled) as telemetry,
-            progress("tasks", total=tasks) as advance,
+            progress("simulating", "tasks", total=tasks) as bar,
         ):
             learner = Learner(spooled) if tasks >= ENOUGH_TO_LEARN_FROM else None
             simulated = asyncio.run(
-                simulate(telemetry, simulation, until=until, on_progress=advance, learner=learner)
+                simulate(telemetry, simulation, until=until, on_progress=bar.count, learner=learner)
             )
             captured = telemetry.stats()
         out.print(
             f"simulated {simulated.tasks:,} tasks in {simulated.attempts:,} attempts; the hooks "
             f"wrote {captured.captured:,} events",
         )
-        with err.status("refreshing"):
-            refreshed = run_refresh(home.root, as_of=until.date().isoformat(), publish=True)
+        with progress("refreshing") as bar:
+            refreshed = run_refresh(
+                home.root,
+                as_of=until.date().isoformat(),
+                publish=True,
+                on_progress=bar.pass_node,
+            )
     out.print(f"refreshed in {refreshed.seconds:.1f} s")
     print_answers(build_report(home, marts=()))
     if learner:

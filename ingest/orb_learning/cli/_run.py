@@ -25,8 +25,8 @@ def load(context: typer.Context, as_json: AsJson = False) -> None:
     """
     from orb_learning.upkeep import take_in
 
-    with progress("lines") as advance:
-        report = take_in(context.obj, on_progress=advance)
+    with progress("loading", "lines") as bar:
+        report = take_in(context.obj, on_progress=bar.count, on_share=bar.reach)
     if as_json:
         print_json(report)
         return
@@ -75,11 +75,17 @@ def refresh(
     from orb_learning.upkeep import refresh_into
 
     home: Home = context.obj
-    with err.status("refreshing"):
+    with progress("refreshing") as bar:
         if into is None:
-            report = run_refresh(home.root, as_of=as_of, full_refresh=full_refresh, publish=publish)
+            report = run_refresh(
+                home.root,
+                as_of=as_of,
+                full_refresh=full_refresh,
+                publish=publish,
+                on_progress=bar.pass_node,
+            )
         else:
-            report = refresh_into(home, into, as_of=as_of)
+            report = refresh_into(home, into, as_of=as_of, on_progress=bar.pass_node)
     for name in report.warnings:
         err.print(f"warning: {name}")
     if as_json:
@@ -168,9 +174,13 @@ def embed(
     """
     from orb_learning.embeddings import embed as run_embed
 
-    with progress("texts") as advance:
+    with progress("embedding", "texts") as bar:
         report = run_embed(
-            context.obj, embedding_batch_limit=limit, model=model, on_progress=advance
+            context.obj,
+            embedding_batch_limit=limit,
+            model=model,
+            on_progress=bar.count,
+            on_share=bar.reach,
         )
     if as_json:
         print_json(report)

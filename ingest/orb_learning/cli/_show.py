@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -43,20 +51,68 @@ FIRST_TO_GO = ("scored", "ok", "p95 s", "first seen", "task types")
 """Headings that a report leaves out, in this order, where texts would be cut beyond reading."""
 
 
+class _Share(ProgressColumn):
+    """How much is done and how long the rest takes, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        if not task.total:
+            return Text()
+        left = task.time_remaining
+        rest = "" if left is None else f", {timedelta(seconds=int(left))} left"
+        return Text(f"{task.percentage:.0f} %{rest}")
+
+
+class Bar:
+    """What is said of work that goes on."""
+
+    def __init__(self, shown: Progress, task: TaskID, unit: str, total: int | None) -> None:
+        self._shown = shown
+        self._task = task
+        self._unit = unit
+        self._total = total
+        self._count = 0
+
+    def count(self, more: int) -> None:
+        """Say how many there were, of what is counted."""
+        self._count += more
+        self.say(f"{self._count:,} {self._unit}")
+        if self._total:
+            self.reach(self._count, self._total)
+
+    def reach(self, done: int, total: int) -> None:
+        """Say how much is done of how much there is, in whatever measure."""
+        self._shown.update(self._task, completed=done, total=total)
+
+    def say(self, what: str) -> None:
+        """Say what is at work."""
+        self._shown.update(self._task, description=what)
+
+    def pass_node(self, name: str, done: int, total: int) -> None:
+        """Say which node of a refresh is at work; behind the last one it publishes."""
+        self.say(f"{done:,} of {total:,}: {name}" if done < total else "publishing")
+        self.reach(done, total)
+
+
 @contextmanager
-def progress(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error, if that is a terminal; yields its advance."""
-    bar = Progress(
+def progress(what: str, unit: str = "", total: int | None = None) -> Iterator[Bar]:
+    """Show on standard error how work goes on, if that is a terminal.
+
+    Args:
+        what: what is at work, until more is said.
+        unit: of what is counted.
+        total: how many there are of them, if that is known and nothing else tells the share.
+    """
+    shown = Progress(
         SpinnerColumn(),
-        TextColumn(f"{{task.completed:,.0f}} {unit}"),
+        TextColumn("{task.description}", markup=False),
+        _Share(),
         TimeElapsedColumn(),
         console=err,
         transient=True,
         disable=not err.is_terminal,
     )
-    task = bar.add_task(unit, total=total)
-    with bar:
-        yield lambda count: bar.advance(task, count)
+    with shown:
+        yield Bar(shown, shown.add_task(what, total=None), unit, total)
 
 
 def print_mart(mart: Any, width: int | None = None) -> None:

@@ -11,9 +11,9 @@ from rich.filesize import decimal
 
 from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import Sure, ask, say_if_new
-from orb_learning.cli._show import err, out
+from orb_learning.cli._show import err, out, progress
 from orb_learning.errors import printable
-from orb_learning.home import Home
+from orb_learning.home import Home, size_of
 
 if TYPE_CHECKING:
     from orb_learning.staging import Found
@@ -37,7 +37,9 @@ def backup(
     """
     from orb_learning import upkeep
 
-    made = upkeep.backup(context.obj, to)
+    home: Home = context.obj
+    with progress(f"copying {decimal(size_of(home.staging))}"):
+        made = upkeep.backup(home, to)
     if as_json:
         print_json(made)
         return

@@ -47,6 +47,7 @@ def embed(
     embedding_batch_limit: int = EMBEDDING_BATCH_LIMIT,
     model: str | os.PathLike[str] | EmbeddingModel | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_share: Callable[[int, int], None] | None = None,
 ) -> EmbeddingReport:
     """Embed what was executed and has no vector yet; the next refresh publishes it.
 
@@ -59,6 +60,7 @@ def embed(
         model: a directory, a name on the hub, or a model of the host's own; default see
             `locate_model`.
         on_progress: called with the number of texts that were just embedded.
+        on_share: called with how many texts are embedded, of how many that this run embeds.
 
     Raises:
         NotPublishedError: nothing is published yet.
@@ -90,7 +92,7 @@ def embed(
         dropped = store.drop_vanished(database)
         missing, total = store.missing(database, embedding_batch_limit)
         if missing:
-            _embed_all(store, load(), missing, on_progress)
+            _embed_all(store, load(), missing, on_progress, on_share)
         indexed = store.reindex()
     return EmbeddingReport(len(missing), dropped, total - len(missing), indexed)
 
@@ -100,6 +102,7 @@ def _embed_all(
     model: EmbeddingModel,
     missing: Sequence[tuple[str, str]],
     on_progress: Callable[[int], None] | None,
+    on_share: Callable[[int, int], None] | None,
 ) -> None:
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start : start + CHUNK]
@@ -107,3 +110,5 @@ def _embed_all(
         store.append([content_hash for content_hash, _ in chunk], checked(vectors, len(chunk)))
         if on_progress is not None:
             on_progress(len(chunk))
+        if on_share is not None:
+            on_share(start + len(chunk), len(missing))

@@ -97,7 +97,7 @@ def _any_length() -> Iterator[None]:
 
 
 def _text(source: Source, encoding: str) -> TextIO:
-    return source.path.open(encoding=encoding, errors="replace", newline="")
+    return source.watched(source.path.open(encoding=encoding, errors="replace", newline=""))
 
 
 def _style(source: Source, text: TextIO) -> tuple[int, type[_Style]]:

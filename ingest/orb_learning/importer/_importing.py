@@ -31,6 +31,7 @@ from orb_learning.errors import InvalidEventError, SpoolWriteError
 from orb_learning.events import Event, ExecutionRecorded, InvalidEvent, describe
 from orb_learning.importer._exported import without_derived
 from orb_learning.importer._mapping import USER, FieldMap
+from orb_learning.importer._meter import Meter
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source, opened
 from orb_learning.importer._survey import Scales, Settings, look_through
@@ -148,6 +149,7 @@ def import_files(
     attempts_from: int = 1,
     dry_run: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    on_share: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Record every row of the files as a finished execution.
 
@@ -166,6 +168,7 @@ def import_files(
         attempts_from: the number of a task's first attempt in these files, 0 or 1.
         dry_run: write nothing, and tell what would be recorded.
         on_progress: called with the number of rows read since its last call.
+        on_share: called with how many bytes are read, of how many; each file is read twice.
 
     Raises:
         ImportFileError: a file cannot be read, none of its rows has a path that is mapped or a
@@ -182,6 +185,8 @@ def import_files(
         rows,
     )
     with opened(paths) as sources:
+        if on_share:
+            settings = dataclasses.replace(settings, meter=Meter(sources, on_share))
         scales = Scales(telemetry.reading.quality_scale, attempts_from)
         unused = [name for source in sources for name in look_through(source, settings, scales)]
         scales.refuse_shares()

@@ -99,12 +99,12 @@ def _values(source: Source, encoding: str) -> tuple[bool, Iterator[Any]]:
 
 def _lines(source: Source, encoding: str) -> Iterator[bytes | str]:
     if encoding in ("utf-8", "utf-8-sig"):
-        with source.path.open("rb") as lines:
+        with source.watched(source.path.open("rb")) as lines:
             if encoding == "utf-8-sig":
                 lines.seek(3)
             yield from filter(None, map(bytes.strip, lines))
     else:
-        with source.path.open(encoding=encoding) as texts:
+        with source.watched(source.path.open(encoding=encoding)) as texts:
             yield from filter(None, map(str.strip, texts))
 
 
@@ -130,7 +130,7 @@ def _parsed(line: bytes | str) -> Any:
 def _document(source: Source, encoding: str) -> Iterator[Any]:
     """Yield the items of a list, or values that follow one another, as far as memory goes."""
     try:
-        with source.path.open(encoding=encoding) as text:
+        with source.watched(source.path.open(encoding=encoding)) as text:
             yield from _Reader(text).values()
     except (ValueError, RecursionError) as error:
         raise ImportFileError(f"cannot read {source.name} as JSON: {error}") from error

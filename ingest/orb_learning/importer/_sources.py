@@ -6,21 +6,24 @@ import bz2
 import glob
 import gzip
 import lzma
+import os
 import shutil
 import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from orb_learning.errors import ImportFileError
 
 STANDARD_INPUT = Path("-")
 _CHUNK = 1024 * 1024
 _ZSTD_CHUNK = 4 * 1024  # a few bytes may stand for 128 KiB
+
+F = TypeVar("F", bound=IO[Any])
 
 Opener = Callable[[IO[bytes]], Any]
 
@@ -36,6 +39,19 @@ class Source:
 
     name: str
     path: Path
+    _open: list[IO[Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def watched(self, file: F) -> F:
+        """Return the file, opened, after noting that its rows are read from there."""
+        self._open[:] = [file]
+        return file
+
+    def place(self) -> int:
+        """Return how many of its bytes are read; 0 where nobody says from where they are."""
+        try:
+            return os.lseek(self._open[0].fileno(), 0, os.SEEK_CUR)
+        except (IndexError, ValueError):  # it is closed
+            return 0
 
 
 class MissingPackageError(Exception):

@@ -16,6 +16,7 @@ from orb_learning.errors import ImportFileError, InvalidEventError
 from orb_learning.events import ExecutionRecorded
 from orb_learning.importer._formats import read_rows
 from orb_learning.importer._mapping import FieldMap
+from orb_learning.importer._meter import Meter
 from orb_learning.importer._row import BadRow, Row
 from orb_learning.importer._sources import Source
 from orb_learning.importer._times import Clock
@@ -53,13 +54,16 @@ class Settings:
     attempts_from: int
     reading: Reading
     rows: str | None = None
+    meter: Meter | None = None
 
     def rows_of(self, source: Source) -> Iterator[Row | BadRow]:
         """Yield the rows of a file; where a preset looks for them they need not be."""
         preset = self.field_map.preset
         if self.rows is None and preset:
-            return read_rows(source, preset.rows, may_lack=True)
-        return read_rows(source, self.rows)
+            rows = read_rows(source, preset.rows, may_lack=True)
+        else:
+            rows = read_rows(source, self.rows)
+        return self.meter.over(source, rows) if self.meter else rows
 
 
 @dataclass(slots=True)

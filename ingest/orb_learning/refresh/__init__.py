@@ -1,6 +1,7 @@
 """Refreshing: dbt run in this process, once or again and again."""
 
 from orb_learning.refresh._command import require_dbt, run_dbt
+from orb_learning.refresh._nodes import OnNode
 from orb_learning.refresh._project import locate_project, retention_days
 from orb_learning.refresh._refresher import STEADY, WHOLE, Refresher, RefreshReport, refresh
 from orb_learning.refresh._scheduler import schedule
@@ -9,6 +10,7 @@ from orb_learning.refresh._state import ScheduleState, is_scheduled, read_state
 __all__ = [
     "STEADY",
     "WHOLE",
+    "OnNode",
     "RefreshReport",
     "Refresher",
     "ScheduleState",

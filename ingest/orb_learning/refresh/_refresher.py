@@ -15,6 +15,7 @@ from orb_learning.errors import RefreshError
 from orb_learning.home import HOME_VARIABLE, Home
 from orb_learning.publication import Publication, current, later_day_published, moment_of
 from orb_learning.refresh._command import environment, make_folders, require_dbt
+from orb_learning.refresh._nodes import NodeWatch, OnNode
 from orb_learning.refresh._project import locate_project
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Refresher:
         publish: bool = False,
         quiet: bool = True,
         with_tests: bool = True,
+        on_progress: OnNode | None = None,
     ) -> RefreshReport:
         """Load, build all models, test them, and publish.
 
@@ -82,6 +84,8 @@ class Refresher:
             quiet: keep dbt's own log lines off the terminal.
             with_tests: run the data tests too, and publish only if they pass; without them this
                 is `dbt run`, and a contract or a model that fails still keeps it from publishing.
+            on_progress: called as each node begins and ends with its name, how many nodes are
+                done, and how many there are; it publishes behind the last.
 
         Raises:
             RefreshError: a node failed; the last publication stands.
@@ -103,14 +107,16 @@ class Refresher:
             is_steady = warehouse is not None and warehouse == self._built and not full_refresh
             selection = STEADY if is_steady else WHOLE
             try:
-                results = self.invoke([*arguments, *selection], quiet=quiet)
+                results = self.invoke(
+                    [*arguments, *selection], quiet=quiet, on_progress=on_progress
+                )
             except RefreshError as error:
                 self._built = None
                 # A load may have dropped the warehouse: its successor has no views yet.
                 is_new = is_steady and "does not exist" in str(error)
                 if not (is_new or self.home.warehouse_damage.exists()):
                     raise
-                results = self.invoke([*arguments, *WHOLE], quiet=quiet)
+                results = self.invoke([*arguments, *WHOLE], quiet=quiet, on_progress=on_progress)
             self._built = _inode(self.home.warehouse)
             is_published = _last_published(self.home) != before
             if not is_published and (
@@ -133,7 +139,9 @@ class Refresher:
         for adapter in list(FACTORY.adapters.values()):
             adapter.cancel_open_connections()
 
-    def invoke(self, arguments: list[str], *, quiet: bool = True) -> Any:
+    def invoke(
+        self, arguments: list[str], *, quiet: bool = True, on_progress: OnNode | None = None
+    ) -> Any:
         """Run one dbt command on this home and return dbt's own result.
 
         Every file that dbt opened is closed again when this returns.
@@ -155,14 +163,15 @@ class Refresher:
         ]  # fmt: skip
         if quiet:
             options.append("--quiet")
+        watches = [NodeWatch(on_progress)] if on_progress else None
         with environment({HOME_VARIABLE: str(self.home.root)}):
             try:
-                runner = dbtRunner(manifest=self._manifest)
+                runner = dbtRunner(manifest=self._manifest, callbacks=watches)
                 if self._manifest is None:
                     parsed = runner.invoke(["parse", *options])
                     if parsed.success:
                         self._manifest = parsed.result
-                        runner = dbtRunner(manifest=self._manifest)
+                        runner = dbtRunner(manifest=self._manifest, callbacks=watches)
                 outcome = runner.invoke([*arguments, *options])
             finally:
                 DuckDBConnectionManager.close_all_connections()
@@ -181,9 +190,12 @@ def refresh(
     as_of: str | None = None,
     full_refresh: bool = False,
     publish: bool = False,
+    on_progress: OnNode | None = None,
 ) -> RefreshReport:
     """Load, build, test and publish once. See `Refresher.refresh`."""
-    return Refresher(home).refresh(as_of=as_of, full_refresh=full_refresh, publish=publish)
+    return Refresher(home).refresh(
+        as_of=as_of, full_refresh=full_refresh, publish=publish, on_progress=on_progress
+    )
 
 
 def _why(outcome: Any) -> str:

@@ -38,6 +38,7 @@ logger = logging.getLogger("orb_learning.staging")
 def load(
     home: Home,
     on_progress: Callable[[int], None] | None = None,
+    on_share: Callable[[int, int], None] | None = None,
     *,
     _only_python: bool = False,
 ) -> LoadReport:
@@ -46,6 +47,8 @@ def load(
     Args:
         home: the home whose spool is read.
         on_progress: called after each load with the number of lines it took.
+        on_share: called before the first load and after each with how many bytes of the spool are
+            loaded, of how many that were not.
         _only_python: let no line be validated in DuckDB, to test that it makes no difference.
 
     Raises:
@@ -54,21 +57,29 @@ def load(
             not loaded is by the next load.
     """
     try:
-        return _load(home, on_progress, only_python=_only_python)
+        return _load(home, on_progress, on_share, only_python=_only_python)
     except OSError as error:
         raise HomeError(f"cannot load into {home.root}: {error}") from error
 
 
 def _load(
-    home: Home, on_progress: Callable[[int], None] | None, *, only_python: bool
+    home: Home,
+    on_progress: Callable[[int], None] | None,
+    on_share: Callable[[int, int], None] | None,
+    *,
+    only_python: bool,
 ) -> LoadReport:
     total = LoadReport()
+    done = left = 0
     with home.locked(), open_staging(home) as connection:
         crash_point("load.opened")
         # What hooks write from here on waits for the next load, or a busy host would keep
         # this one from ever ending.
         sizes = segment_sizes(home.spool)
         attach(connection)
+        if on_share:
+            left = _bytes_left(connection, sizes)
+            on_share(done, left)
         while True:
             batch = _read_batch(connection, home, sizes, only_python)
             crash_point("load.read")
@@ -78,6 +89,9 @@ def _load(
             total = total.and_then(report)
             if on_progress:
                 on_progress(report.lines)
+            if on_share:
+                done += batch.size
+                on_share(done, left)
         _mark_complete(connection, batch.segments)
         lift_future_floor(connection, home)
         crash_point("load.completed")
@@ -94,6 +108,11 @@ def _load(
             total.quarantined,
         )
     return total
+
+
+def _bytes_left(connection: duckdb.DuckDBPyConnection, sizes: dict[str, int]) -> int:
+    read = dict(connection.execute("select segment, bytes_read from ledger.segments").fetchall())
+    return sum(max(size - read.get(name, 0), 0) for name, size in sizes.items())
 
 
 def _read_batch(

@@ -11,7 +11,7 @@ from orb_learning._database import wal
 from orb_learning.errors import HomeError
 from orb_learning.home import Home
 from orb_learning.publication import adopt, moment_of
-from orb_learning.refresh import Refresher, RefreshReport
+from orb_learning.refresh import OnNode, Refresher, RefreshReport
 from orb_learning.upkeep._intake import take_in
 
 BUILDING = ".building"
@@ -25,7 +25,12 @@ _OURS = {
 
 
 def refresh_into(
-    home: Home, into: Path, *, as_of: str | None = None, project: Path | None = None
+    home: Home,
+    into: Path,
+    *,
+    as_of: str | None = None,
+    project: Path | None = None,
+    on_progress: OnNode | None = None,
 ) -> RefreshReport:
     """Load, build from a copy of staging, test, and publish into a directory.
 
@@ -38,6 +43,7 @@ def refresh_into(
         into: a directory outside the home that is new, empty, or of an earlier call.
         as_of: see `Refresher.refresh`.
         project: see `Refresher`.
+        on_progress: see `Refresher.refresh`.
 
     Returns:
         what was published there.
@@ -54,7 +60,7 @@ def refresh_into(
     with target.locked():
         _refuse_unless_free(home, target)  # another call may have come first
         with _building(home, target) as making:
-            report = Refresher(making.root, project).refresh(as_of=as_of)
+            report = Refresher(making.root, project).refresh(as_of=as_of, on_progress=on_progress)
             adopt(target, making.current.resolve())
     return report
 

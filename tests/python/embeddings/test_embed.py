@@ -44,10 +44,17 @@ def index_of(home):
 
 def test_each_distinct_content_is_embedded_once_the_newest_first(press, model):
     press.publish(TEXTS)
-    progress = []
-    report = embed(press.home, model=model, on_progress=progress.append)
+    progress: list[int] = []
+    shares: list[tuple[int, int]] = []
+    report = embed(
+        press.home,
+        model=model,
+        on_progress=progress.append,
+        on_share=lambda *share: shares.append(share),
+    )
     assert (report.embedded, report.remaining, report.dropped, report.indexed) == (3, 0, 0, 3)
     assert progress == [3]
+    assert shares == [(3, 3)]
     assert [text.split(" | ")[1] for text in model.texts] == [
         "task: split the parser",
         "task: fix the login",

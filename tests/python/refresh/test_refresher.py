@@ -35,3 +35,38 @@ def test_a_moment_with_an_offset_is_the_same_moment_in_utc(
     with pytest.raises(RefreshError, match="asked"):
         Refresher(home.root).refresh(as_of=given)
     assert json.loads(asked[asked.index("--vars") + 1])["as_of"] == moment
+
+
+def test_a_refresh_tells_which_node_is_at_work_and_how_many_are_done(
+    home: Home, parsed: Refresher
+) -> None:
+    refresher = Refresher(home.root)
+    refresher._manifest = parsed._manifest
+    told: list[tuple[str, int, int]] = []
+    refresher.refresh(with_tests=False, on_progress=lambda *node: told.append(node))
+    (total,) = {total for _, _, total in told}
+    done = [done for _, done, _ in told]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, total)
+    assert set(range(total + 1)) == set(done)
+    names = {name for name, _, _ in told}
+    assert len(names) == total
+    assert {"executions", "tier_performance"} <= names
+
+
+def test_a_refresh_that_nobody_watches_hears_no_events(
+    home: Home, parsed: Refresher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dbt.cli.main
+
+    given: list[object] = []
+
+    class Runner:
+        def __init__(self, **settings: object) -> None:
+            given.append(settings["callbacks"])
+            raise RefreshError("asked")
+
+    monkeypatch.setattr(dbt.cli.main, "dbtRunner", Runner)
+    with pytest.raises(RefreshError, match="asked"):
+        Refresher(home.root).refresh()
+    assert given == [None]

@@ -329,10 +329,14 @@ def test_a_long_backlog_becomes_several_loads(home, spool, staging, pool, monkey
     spool.write("b.jsonl", *(pool(number) for number in range(4, 10)))
     progress = []
 
-    report = load(home, on_progress=progress.append)
+    shares: list[tuple[int, int]] = []
+    report = load(home, progress.append, lambda *share: shares.append(share))
 
     assert report == LoadReport(3, 12, 10, 2)
     assert progress == [4, 4, 4]
+    assert [done for done, _ in shares] == sorted({done for done, _ in shares})
+    whole = sum(file.stat().st_size for file in (home.spool / "a.jsonl", home.spool / "b.jsonl"))
+    assert (shares[0], len(shares), shares[-1]) == ((0, whole), 4, (whole, whole))
     assert staging.query("select lines, loaded, duplicates from ledger.loads order by load_id") == [
         (4, 4, 0),
         (4, 2, 2),
@@ -340,6 +344,9 @@ def test_a_long_backlog_becomes_several_loads(home, spool, staging, pool, monkey
     ]
     assert staging.segments() == {"a.jsonl": (6, 6, 0, 0, True), "b.jsonl": (6, 4, 2, 0, True)}
     assert staging.load() == LoadReport(load_id=3)
+    shares.clear()
+    load(home, on_share=lambda *share: shares.append(share))
+    assert shares == [(0, 0)], "only what is not loaded counts"
 
 
 @pytest.mark.parametrize(("less", "taken"), [(0, [2, 2]), (-1, [4]), (1, [2, 2])])

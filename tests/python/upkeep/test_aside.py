@@ -29,7 +29,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Home]:
         def __init__(self, root: Path, project: Path | None) -> None:
             self.home = Home(root)
 
-        def refresh(self, *, as_of: str | None) -> RefreshReport:
+        def refresh(self, *, as_of: str | None, on_progress: object) -> RefreshReport:
             asked.append(self.home)
             assert self.home.staging.exists()
             return RefreshReport(publish_marts(self.home), [], 0.0)
@@ -134,11 +134,11 @@ def test_what_cannot_be_written_is_one_line(home, tmp_path, built, monkeypatch):
 def test_the_home_is_free_while_the_publication_is_made(home, tmp_path, built, monkeypatch):
     refresh = _aside.Refresher.refresh
 
-    def look(self, *, as_of):
+    def look(self, **how):
         lock = FileLock(home.lock_file)
         assert lock.acquire()
         lock.release()
-        return refresh(self, as_of=as_of)
+        return refresh(self, **how)
 
     monkeypatch.setattr(_aside.Refresher, "refresh", look)
     refresh_into(home, tmp_path / "into")
