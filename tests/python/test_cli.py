@@ -997,6 +997,7 @@ def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
                 "tests_every_minutes": _scheduler.TESTS_EVERY_MINUTES,
                 "grace_seconds": _scheduler.GRACE_SECONDS,
                 "embeds": True,
+                "on_turn": None,
             },
         ),
         (
@@ -1006,6 +1007,7 @@ def test_the_scheduler_gets_what_the_command_says(run, home, monkeypatch):
                 "tests_every_minutes": 5,
                 "grace_seconds": 9,
                 "embeds": False,
+                "on_turn": None,
             },
         ),
     ]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._show import err, out, progress
 from orb_learning.home import Home
+
+if TYPE_CHECKING:
+    from orb_learning.refresh import Turn
 
 app = typer.Typer()
 
@@ -130,7 +135,8 @@ def schedule(
 
     A turn with nothing new is skipped. One that fails is tried again, after 5 seconds at first and
     up to a minute or the interval later; the last publication stands. The first build runs all
-    tests; until they pass nothing is published.
+    tests; until they pass nothing is published. A terminal shows a line a turn; one that fails is
+    in the log, as everywhere.
 
     Exit codes: 0 after a signal, with the running refresh finished or rolled back; 143 or 130 if it
     would not end.
@@ -146,7 +152,19 @@ def schedule(
         tests_every_minutes=tests_every,
         grace_seconds=grace,
         embeds=embeds,
+        on_turn=_print_turn if out.is_terminal else None,
     )
+
+
+def _print_turn(turn: Turn) -> None:
+    if turn.load_id is None:
+        did = "nothing new"
+    else:
+        events = "" if turn.events is None else f", {turn.events:,} new events"
+        did = f"load {turn.load_id}{events}, {turn.seconds:.1f} s"
+    due = turn.began_at + timedelta(seconds=turn.seconds + turn.next_in_seconds)
+    with suppress(OSError):  # of a terminal that is gone; the refreshes go on
+        out.print(f"{turn.began_at:%Y-%m-%d %H:%M:%S} UTC: {did}; next at {due:%H:%M:%S}")
 
 
 @app.command()

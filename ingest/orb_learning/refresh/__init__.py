@@ -6,6 +6,7 @@ from orb_learning.refresh._project import locate_project, retention_days
 from orb_learning.refresh._refresher import STEADY, WHOLE, Refresher, RefreshReport, refresh
 from orb_learning.refresh._scheduler import schedule
 from orb_learning.refresh._state import ScheduleState, is_scheduled, read_state
+from orb_learning.refresh._turns import Turn
 
 __all__ = [
     "STEADY",
@@ -14,6 +15,7 @@ __all__ = [
     "RefreshReport",
     "Refresher",
     "ScheduleState",
+    "Turn",
     "is_scheduled",
     "locate_project",
     "read_state",

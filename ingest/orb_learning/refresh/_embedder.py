@@ -67,6 +67,7 @@ class Embedder:
             [sys.executable, "-m", "orb_learning", "--home", str(self._home.root), "embed"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            env={**os.environ, "TTY_COMPATIBLE": "0"},  # its progress is nobody's; rich reads it
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
         with suppress(ProcessLookupError):

@@ -18,6 +18,7 @@ from orb_learning._types import utc_now
 from orb_learning.home import Home
 from orb_learning.refresh._refresher import RefreshReport
 from orb_learning.refresh._state import ScheduleState, version_of, write_state
+from orb_learning.refresh._turns import OnTurn, Turn, events_since, last_load
 from orb_learning.spool import segment_sizes
 
 MAX_STALENESS_SECONDS = 300.0
@@ -55,6 +56,7 @@ class RefreshLoop:
         *,
         tests_every_seconds: float,
         vectors: Callable[[], object] = tuple,
+        on_turn: OnTurn | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -65,6 +67,7 @@ class RefreshLoop:
             state: what is known at the beginning.
             tests_every_seconds: between two builds with tests at least; 0 tests every refresh.
             vectors: returns another value once there are new vectors to publish.
+            on_turn: called after each turn that did not fail.
             clock: seconds that only ever grow.
             now: the time, UTC.
         """
@@ -75,6 +78,7 @@ class RefreshLoop:
         self._home = refresher.home
         self._tests_every_seconds = tests_every_seconds
         self._vectors = vectors
+        self._on_turn = on_turn
         self._clock = clock
         self._now = now
         self._reflected: tuple[object, ...] | None = None
@@ -91,7 +95,7 @@ class RefreshLoop:
         started = self._clock()
         moment = self._now()
         try:
-            self._refresh_if_needed(moment)
+            report, events = self._refresh_if_needed(moment)
         except Exception as error:  # whatever it is, the last publication stands
             if self.is_abandoned:
                 logger.warning("the refresh was rolled back; the last publication stands")
@@ -110,20 +114,29 @@ class RefreshLoop:
                 self.state.interval_seconds,
                 took,
             )
-        return max(self.state.interval_seconds - took, 0.0)
+        delay = max(self.state.interval_seconds - took, 0.0)
+        if self._on_turn:
+            load_id = report.publication.load_id if report else None
+            self._on_turn(Turn(moment, load_id, events, took, delay))
+        return delay
 
-    def _refresh_if_needed(self, moment: datetime) -> None:
+    def _refresh_if_needed(self, moment: datetime) -> tuple[RefreshReport | None, int | None]:
+        """Return what a refresh did, if there was one, and how many events it brought."""
         is_due = self._tested is None or self._clock() - self._tested >= self._tests_every_seconds
         is_same = self._reflected == (*self._inputs(moment), *self._stores())
         if is_same and not (is_due and self._is_untested):
             logger.debug("nothing new since %s; not refreshed", self.state.refreshed_at)
-            return
+            return None, None
         self._reflected = None
         self.is_waiting = True
+        events = None
         with self._home.locked():
             self.is_waiting = False
+            before = last_load(self._home) if self._on_turn else 0
             inputs = self._inputs(moment)  # before the load, so that what comes later is news
             report = self._refresher.refresh(with_tests=is_due)
+            if self._on_turn:
+                events = events_since(self._home, before, report.publication)
             self._reflected = (*inputs, *self._stores())
         self._is_untested = not is_due
         published = report.publication.published_at
@@ -135,6 +148,7 @@ class RefreshLoop:
             if report.warnings and report.warnings != self._warnings:
                 logger.warning("tests that warn: %s", ", ".join(report.warnings))
             self._warnings = report.warnings
+        return report, events
 
     def _inputs(self, moment: datetime) -> tuple[object, ...]:
         """Return what a refresh starts from; the windows of the marts end with the hour."""

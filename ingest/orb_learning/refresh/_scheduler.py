@@ -26,6 +26,7 @@ from orb_learning.refresh._embedder import Embedder
 from orb_learning.refresh._loop import LONGEST_INTERVAL_SECONDS, RefreshLoop
 from orb_learning.refresh._refresher import Refresher
 from orb_learning.refresh._state import ScheduleState, only_scheduler, write_state
+from orb_learning.refresh._turns import OnTurn
 
 INTERVAL_SECONDS = 60.0
 TESTS_EVERY_MINUTES = 60.0
@@ -44,6 +45,7 @@ def schedule(
     tests_every_minutes: float = TESTS_EVERY_MINUTES,
     grace_seconds: float = GRACE_SECONDS,
     embeds: bool = True,
+    on_turn: OnTurn | None = None,
 ) -> None:
     """Refresh a home at an interval until SIGTERM or SIGINT; call it in the main thread.
 
@@ -57,6 +59,7 @@ def schedule(
         tests_every_minutes: between two builds with tests at least; 0 tests every refresh.
         grace_seconds: what a running refresh gets to end after a signal, from 0 on.
         embeds: embed what was executed, where the extra `embeddings` is installed.
+        on_turn: called after each turn that did not fail, in another thread.
 
     Raises:
         PermanentError: an argument is out of its range.
@@ -84,6 +87,7 @@ def schedule(
             state,
             tests_every_seconds=tests_every_minutes * 60,
             vectors=embedder.vectors if embedder else tuple,
+            on_turn=on_turn,
         )
         Scheduler(refresher, loop, embedder, grace_seconds=grace_seconds).run()
 

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from orb_learning.cli import _bring, _run, _show
 from orb_learning.cli._show import DataConsole, progress
 from orb_learning.embeddings import EmbeddingReport
 from orb_learning.home import Home
-from orb_learning.refresh import RefreshReport
+from orb_learning.refresh import RefreshReport, Turn
 from orb_learning.upkeep import Backup
 from publishing import publish_marts
 from test_importer import ROW, write_json
 
 Run = Callable[..., Ended]
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -122,3 +125,22 @@ def test_nothing_of_it_is_shown_in_a_pipe(run, home, tmp_path, monkeypatch):
     file = write_json(tmp_path / "runs.jsonl", [ROW])
     assert run("import", file).err.startswith("note: ")
     assert (run("load").err, run("backup").err) == ("", "")
+
+
+# A scheduler's turns
+
+
+@pytest.mark.parametrize(
+    ("turn", "line"),
+    [
+        (Turn(NOON, 12, 1_234, 3.21, 56.79), "load 12, 1,234 new events, 3.2 s; next at 12:01:00"),
+        (Turn(NOON, 12, None, 3.21, 0.0), "load 12, 3.2 s; next at 12:00:03"),
+        (Turn(NOON, None, None, 0.01, 59.99), "nothing new; next at 12:01:00"),
+    ],
+)
+def test_a_scheduler_shows_a_line_a_turn_on_a_terminal(run, monkeypatch, turn, line):
+    written = io.StringIO()
+    monkeypatch.setattr(_run, "out", DataConsole(file=written, force_terminal=True, width=80))
+    monkeypatch.setattr(refresh, "schedule", lambda *_, on_turn, **__: on_turn(turn))
+    run("schedule")
+    assert written.getvalue() == f"2026-03-01 12:00:00 UTC: {line}\n"

@@ -18,7 +18,7 @@ from orb_learning import Telemetry
 from orb_learning.errors import NotPublishedError
 from orb_learning.home import Home
 from orb_learning.publication import current
-from orb_learning.refresh import Refresher, ScheduleState
+from orb_learning.refresh import Refresher, ScheduleState, Turn
 from orb_learning.refresh._loop import RefreshLoop
 from orb_learning.upkeep import read_status, take_in
 from warm_dbt import leave_parse
@@ -160,7 +160,13 @@ def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
 ) -> None:
     warehouse = Warehouse(tmp_path / "home", parsed)
     home = warehouse.home
-    turns = RefreshLoop(warehouse.refresher, ScheduleState(os.getpid(), 60), tests_every_seconds=0)
+    told: list[Turn] = []
+    turns = RefreshLoop(
+        warehouse.refresher,
+        ScheduleState(os.getpid(), 60),
+        tests_every_seconds=0,
+        on_turn=told.append,
+    )
     outcomes(home, 2)
     turns.run_once()
     before = current(home).id
@@ -195,3 +201,5 @@ def test_until_a_test_passes_nothing_is_published_and_others_get_their_turn(
     again = current(home).id
     turns.run_once()
     assert current(home).id == again, "nothing new, nothing published"
+    newest = current(home).load_id
+    assert [(turn.load_id, turn.events) for turn in told] == [(1, 2), (newest, 2), (None, None)]

@@ -14,7 +14,7 @@ from orb_learning import Telemetry
 from orb_learning.errors import RefreshError
 from orb_learning.home import Home
 from orb_learning.publication import Publication
-from orb_learning.refresh import RefreshReport, ScheduleState, read_state
+from orb_learning.refresh import RefreshReport, ScheduleState, Turn, read_state
 from orb_learning.refresh._loop import RefreshLoop
 
 BEGIN = datetime(2026, 3, 1, 12, 10, tzinfo=UTC)
@@ -56,6 +56,7 @@ class Scene:
         self.clock = Clock()
         self.refreshes = Refreshes(home, self.clock)
         self.vectors = 0
+        self.told: list[Turn] = []
         self.turns = self.begin()
 
     def begin(self, interval: float = 60.0, tests_every: float = 3600.0) -> RefreshLoop:
@@ -64,6 +65,7 @@ class Scene:
             ScheduleState(os.getpid(), interval),
             tests_every_seconds=tests_every,
             vectors=lambda: self.vectors,
+            on_turn=self.told.append,
             clock=lambda: self.clock.seconds,
             now=self.clock.now,
         )
@@ -102,6 +104,18 @@ def test_the_first_refresh_is_tested_and_those_with_nothing_new_are_skipped(scen
     scene.event()
     assert scene.next() == [False]
     assert scene.next() == SKIPPED
+
+
+def test_each_turn_that_did_not_fail_is_told(scene):
+    scene.next()
+    scene.next()
+    scene.event()
+    scene.refreshes.fails = lambda _: True
+    scene.next()
+    assert scene.told == [
+        Turn(BEGIN, 1, None, 2.0, 58.0),
+        Turn(BEGIN + timedelta(minutes=1), None, None, 0.0, 60.0),
+    ]
 
 
 def test_a_new_hour_is_news(scene):

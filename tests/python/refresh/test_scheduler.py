@@ -332,10 +332,12 @@ def test_a_host_that_never_stops_does_not_start_a_run_at_every_turn(home, monkey
 def test_the_command_is_the_embed_command(embedder, home, monkeypatch):
     publish_marts(home)
     commands = []
+    environments = []
     real = subprocess.Popen
 
-    def run(command: list[str], **_: object) -> subprocess.Popen[bytes]:
+    def run(command: list[str], env: dict[str, str], **_: object) -> subprocess.Popen[bytes]:
         commands.append(command)
+        environments.append(env)
         return real(["true"])
 
     monkeypatch.setattr(_embedder.subprocess, "Popen", run)
@@ -343,3 +345,4 @@ def test_the_command_is_the_embed_command(embedder, home, monkeypatch):
     assert ended(embedder) == 0
     assert commands[0][0] == sys.executable
     assert commands[0][-3:] == ["--home", str(home.root), "embed"]
+    assert environments == [{**os.environ, "TTY_COMPATIBLE": "0"}], "no bar between our lines"
