@@ -229,6 +229,7 @@ DESTROYING = [
     ("erase --task T-1 --user ann", "Forget task T-1, user ann for good?"),
     ("prune", "Remove what is older than its retention?"),
     ("migrate reset", "Empty {}/staging.duckdb?"),
+    ("migrate downgrade --to 1", "Take back what staging holds above version 1?"),
     ("restore", "Replace {}/staging.duckdb?"),
 ]
 
@@ -360,7 +361,7 @@ def test_migrations_go_up_and_down(run, home):
     assert run("migrate", "downgrade", "--to", last).out == "nothing to do\n"
     planned = run("migrate", "downgrade", "--to", before, "--plan").out
     assert planned == f"would take back {MIGRATIONS[-1]}\n"
-    backup, *done = run("migrate", "downgrade", "--to", before).out.splitlines()
+    backup, *done = run("migrate", "downgrade", "--to", before, "--yes").out.splitlines()
     assert backup.startswith(f"backup {home.backups}/staging-")
     assert done == [f"took back {MIGRATIONS[-1]}"]
     shown = run("migrate", "status").out

@@ -43,16 +43,19 @@ def downgrade(
     context: typer.Context,
     to: Annotated[int, typer.Option(min=0, help="Version to go back to.")],
     plan: Plan = False,
+    yes: Sure = False,
     as_json: AsJson = False,
 ) -> None:
     """Take back the migrations above a version, after a backup. The data they hold is lost.
 
-    `orb-learning migrate downgrade --to 1`
+    `orb-learning migrate downgrade --to 1 --yes`
     """
     from orb_learning import upkeep
 
     if plan:
         say_if_new(context.obj)
+    elif upkeep.migrate_down(context.obj, to, is_plan=True).taken_back:
+        ask(f"Take back what staging holds above version {to}?", is_sure=yes)
     _print_migrations(upkeep.migrate_down(context.obj, to, is_plan=plan), plan, as_json)
 
 

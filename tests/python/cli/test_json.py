@@ -173,7 +173,7 @@ def test_migrations_are_told_without_their_sql(run):
     run("migrate", "upgrade")
     assert run("migrate", "validate", "--json").document == {"valid": True}
     assert run("migrate", "status", "--json").document[-1] == {**named, "state": "applied"}
-    down = run("migrate", "downgrade", "--to", newest.version - 1, "--json").document
+    down = run("migrate", "downgrade", "--to", newest.version - 1, "--yes", "--json").document
     assert (down["applied"], down["taken_back"]) == ([], [named])
     assert Path(down["backup"]).is_file()
     assert run("migrate", "reset", "--yes", "--json").document["applied"][-1] == named

@@ -215,7 +215,7 @@ def test_a_field_is_added_taken_back_and_added_again_and_no_row_is_lost(
         assert new_outcomes[key] == {**row, FIELD: None}
 
     # Down: what the column held is in the backup, every row stays, the release before goes on.
-    backed_up, taken_back = patched.cli("migrate", "downgrade", "--to", str(NEWEST))
+    backed_up, taken_back = patched.cli("migrate", "downgrade", "--to", str(NEWEST), "--yes")
     assert taken_back == f"took back {newest}"
     (backup,) = home.backups.iterdir()
     assert backed_up == f"backup {backup}"
