@@ -422,10 +422,10 @@ def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
     home.create()
     (home.spool / "a.jsonl").write_bytes(b"bad line\n")
     run("load")
-    (heading, listed) = run("quarantine", "list").out.splitlines()
-    assert heading.split() == ["id", "load", "kind", "segment", "byte", "reason"]
+    reason, listed = run("quarantine", "list").out.splitlines()
+    assert reason.startswith("1 line: Invalid JSON")
     quarantine_id = listed.split()[0]
-    assert "a.jsonl" in listed
+    assert listed == f"  {quarantine_id}  load 1  -"
     shown = run("quarantine", "show", quarantine_id).out.splitlines()
     assert shown[0] == f"{quarantine_id}, load 1, a.jsonl from byte 0"
     assert shown[2] == "bad line"
@@ -436,6 +436,20 @@ def test_quarantine_is_listed_shown_and_replayed(run, home, tmp_path):
     for command in ("show", "replay"):
         message = failed(run("quarantine", command, unknown))
         assert message == f"{unknown} is not in quarantine; see `orb-learning quarantine list`"
+
+
+def test_quarantine_is_listed_by_reason_and_fits_a_terminal(run, home):
+    home.create()
+    (home.spool / "a.jsonl").write_bytes(b"bad line\n" * 7 + b'{"event_type": "odd"}\n')
+    run("load")
+    lines = run("quarantine", "list").out.splitlines()
+    counts = [found[0] for line in lines if (found := re.match(r"\d+ lines?(?=: )", line))]
+    assert sorted(counts) == ["1 line", "7 lines"]
+    assert "  and 2 more; --json has them all" in lines
+    ids = [line.split()[0] for line in lines if line.startswith("  ") and "load 1" in line]
+    assert len(set(ids)) == 6
+    assert all(len(one) == 36 for one in ids)
+    assert max(map(len, lines)) <= 80
 
 
 def test_pruning_takes_its_days_from_the_project_or_the_command(run, home, tmp_path):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import Sure, ask, say_if_new
-from orb_learning.cli._show import err, out, print_table, shown
+from orb_learning.cli._show import err, out, shown
 from orb_learning.cli._words import StatusWords, taught
 from orb_learning.errors import HomeError, printable
+
+SHOWN_LINES = 5
+"""Of one reason, where people read."""
 
 app = typer.Typer(no_args_is_help=True, help="See what could not be loaded, and load it.")
 
@@ -26,7 +29,7 @@ def quarantine_list(
     ] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List what could not be loaded, and why.
+    """List what could not be loaded, by the reason, the newest first.
 
     `orb-learning quarantine list`
     """
@@ -37,19 +40,16 @@ def quarantine_list(
     if as_json:
         print_json(rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "load", "kind", "segment", "byte", "reason"):
-        table.add_column(heading, overflow="fold")
+    of_reason = defaultdict(list)
     for row in rows:
-        table.add_row(
-            str(row.quarantine_id),
-            str(row.load_id),
-            shown(row.claimed_type),
-            shown(row.segment),
-            f"{row.byte_offset:,}",
-            shown(row.reason),
-        )
-    print_table(table)
+        of_reason[row.reason].append(row)
+    for reason, lines in of_reason.items():
+        plural = "" if len(lines) == 1 else "s"
+        out.print(f"{len(lines):,} line{plural}: {shown(reason)}", soft_wrap=False)
+        for row in lines[:SHOWN_LINES]:
+            out.print(f"  {row.quarantine_id}  load {row.load_id}  {shown(row.claimed_type)}")
+        if len(lines) > SHOWN_LINES:
+            out.print(f"  and {len(lines) - SHOWN_LINES:,} more; --json has them all")
 
 
 @app.command()
