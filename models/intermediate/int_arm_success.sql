@@ -31,8 +31,8 @@ repos as (
 
 ),
 
--- Each arm counts about as much as any other, however often it was sent anything. About two runs, of
--- which one succeeds, stand in where there are hardly any.
+-- Each arm counts about as much as any other, however often it was sent anything. About two runs,
+-- of which one succeeds, stand in where there are hardly any.
 overall as (
 
     select
