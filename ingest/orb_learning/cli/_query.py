@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
@@ -12,16 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from orb_learning.cli._formats import Format, print_csv
 from orb_learning.cli._json import AsJson, print_json
 from orb_learning.cli._options import say_if_new
-from orb_learning.cli._report import ReportFormat, _Lines
 from orb_learning.cli._show import (
     LONGEST_CELL,
     READABLE_CELL,
     SHORTEST_CELL,
     Column,
     Shape,
-    cell,
     out,
     print_markdown,
     print_table,
@@ -61,8 +59,8 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT of DuckDB's SQL.")],
     *,
     format_: Annotated[
-        ReportFormat, typer.Option("--format", help="How the result is written.")
-    ] = ReportFormat.TABLE,
+        Format, typer.Option("--format", help="How the result is written.")
+    ] = Format.TABLE,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -79,22 +77,20 @@ def query(
     `orb-learning query "select repo, count(*) from executions group by repo" --format csv`
     """
     say_if_new(context.obj)
-    is_for_people = format_ in {ReportFormat.TABLE, ReportFormat.MARKDOWN}
+    is_for_people = format_.is_for_people
     most = limit or (ROWS_SHOWN if is_for_people else None)
     # One row more tells whether there are more.
     found = asyncio.run(_asked(context.obj, sql, most + 1 if is_for_people and most else most))
     rows = found.rows[:most]
-    if format_ is ReportFormat.TABLE:
+    if format_ is Format.TABLE:
         left_out = _print_rows(found.columns, rows)
         if left_out:
             out.print(f"left out, for want of room: {', '.join(left_out)}; --format json has all")
-    elif format_ is ReportFormat.MARKDOWN:
+    elif format_ is Format.MARKDOWN:
         cells = ([shown(_readable(value)) for value in row] for row in rows)
         print_markdown([shown(name) for name in found.columns], cells)
-    elif format_ is ReportFormat.CSV:
-        writer = csv.writer(_Lines())
-        for row in (found.columns, *rows):
-            writer.writerow([cell(value, is_raw=False) for value in row])
+    elif format_ is Format.CSV:
+        print_csv([found.columns, *rows])
     else:
         _refuse_namesakes(found.columns)
         print_json(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +10,9 @@ import typer
 from rich.table import Table
 
 from orb_learning.cli._figures import cost_of, figures, in_turn, name_of, sparkline, success_of
-from orb_learning.cli._show import cell, iso, out, print_markdown, print_mart, print_table, shown
+from orb_learning.cli._formats import Format, print_csv
+from orb_learning.cli._json import print_json
+from orb_learning.cli._show import out, print_markdown, print_mart, print_table, shown
 from orb_learning.serving import HEADINGS, MARTS
 
 if TYPE_CHECKING:
@@ -31,22 +29,6 @@ COLUMNS = {"arm": 24, "success": 16, "USD a run": 22, "runs": 6, "by week": 8}
 
 MartName = StrEnum("MartName", {name.upper(): name for name in MARTS})  # type: ignore[misc]  # made at run time
 """The marts a report can show."""
-
-
-class ReportFormat(StrEnum):
-    """How a report is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-
-
-class _Lines:
-    """Standard output, for a writer that ends lines in CR LF, since it else quotes no CR."""
-
-    def write(self, line: str) -> None:
-        sys.stdout.write(line.removesuffix("\r\n") + "\n")
 
 
 @app.command()
@@ -83,8 +65,8 @@ def report(
         ),
     ] = None,
     format_: Annotated[
-        ReportFormat, typer.Option("--format", help="How the report is written.")
-    ] = ReportFormat.TABLE,
+        Format, typer.Option("--format", help="How the report is written.")
+    ] = Format.TABLE,
     raw: Annotated[
         bool,
         typer.Option(
@@ -108,9 +90,9 @@ def report(
     """
     from orb_learning.serving import Filters, build_report
 
-    if raw and format_ is not ReportFormat.CSV:
+    if raw and format_ is not Format.CSV:
         raise typer.BadParameter("--raw is for --format csv", param_hint="--raw")
-    is_for_people = format_ in {ReportFormat.TABLE, ReportFormat.MARKDOWN}
+    is_for_people = format_.is_for_people
     if sort and not mart and is_for_people:
         raise typer.BadParameter("it sorts the rows of a mart; add --mart", param_hint="--sort")
     names = tuple(name.value for name in mart) if mart else () if is_for_people else None
@@ -122,18 +104,18 @@ def report(
         filters=Filters(repo, task_type, tier, days),
         sort=sort,
     )
-    if format_ is ReportFormat.JSON:
-        sys.stdout.write(json.dumps(_document(found), default=iso, indent=2) + "\n")
-    elif format_ is ReportFormat.CSV:
-        _write_csv(found, is_raw=raw)
+    if format_ is Format.JSON:
+        print_json(_document(found))
+    elif format_ is Format.CSV:
+        print_csv(_csv_rows(found), is_raw=raw)
     elif not mart:
         most = 20 if task_type else MOST_ARMS
-        is_markdown = format_ is ReportFormat.MARKDOWN
+        is_markdown = format_ is Format.MARKDOWN
         print_answers(found, limit or MOST_TASK_TYPES, most, is_markdown=is_markdown)
     elif is_for_people:
         out.print(_summary(found))
     for one in found.marts if is_for_people else ():
-        if format_ is ReportFormat.TABLE:
+        if format_ is Format.TABLE:
             print_mart(one)
             continue
         places = [place for place, column in enumerate(one.columns) if column in HEADINGS]
@@ -144,9 +126,9 @@ def report(
 
 def _document(found: Report) -> dict[str, object]:
     return {
-        "publication": asdict(found.publication),
-        "summary": asdict(found.summary),
-        "overview": asdict(found.overview) if found.overview else None,
+        "publication": found.publication,
+        "summary": found.summary,
+        "overview": found.overview,
         "marts": {
             one.name: [dict(zip(one.columns, row, strict=True)) for row in one.rows]
             for one in found.marts
@@ -154,12 +136,11 @@ def _document(found: Report) -> dict[str, object]:
     }
 
 
-def _write_csv(found: Report, *, is_raw: bool) -> None:
-    writer = csv.writer(_Lines())
+def _csv_rows(found: Report) -> Iterator[tuple[object, ...]]:
     for one in found.marts:
-        writer.writerow(["mart", *one.columns])
+        yield ("mart", *one.columns)
         for row in one.rows:
-            writer.writerow([one.name, *(cell(value, is_raw=is_raw) for value in row)])
+            yield (one.name, *row)
 
 
 def print_answers(

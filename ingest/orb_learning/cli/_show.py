@@ -283,13 +283,8 @@ def cell(value: object, *, is_raw: bool) -> object:
     if isinstance(value, list):
         value = "|".join(map(str, value))
     if isinstance(value, date):
-        return iso(value)
+        return value.isoformat()
     if is_raw or not isinstance(value, str):
         return value
     is_formula = value.lstrip()[:1] in _FORMULA or value[:1] in "\t\r\n"
     return ("'" if value and is_formula else "") + printable(value, keep="\n\t")
-
-
-def iso(value: object) -> str:
-    """Return a date as ISO 8601, anything else as its text."""
-    return value.isoformat() if isinstance(value, date) else str(value)
