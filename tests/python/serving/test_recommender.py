@@ -792,6 +792,17 @@ def test_both_answers_are_advice_and_advice_by_itself_says_nothing(asked: Recomm
         Advice().to_decision()
 
 
+def test_an_arm_that_fails_with_no_other_is_no_surer_after_a_failure_than_alone() -> None:
+    arms = [arm("cheap", 0.6), arm("thin", 0.8, success_variance=0.02)]
+    (alike,) = (
+        plan
+        for plan in plans(arms, {("cheap", "thin"): after(0.0), ("thin", "cheap"): after(0.0)})
+        if plan.arms == ("cheap", "thin")
+    )
+    # A failure of the first leads to the second; a failure of the second keeps one of the first.
+    assert alike.success_variance == pytest.approx(0.4**2 * 0.02 + 0.2**2 * 0.0004)
+
+
 # -- intervals --------------------------------------------------------------------------------
 
 

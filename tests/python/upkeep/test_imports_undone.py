@@ -190,7 +190,9 @@ def test_a_kill_between_the_lines_of_two_imports_leaves_none_behind(home, import
 
 
 def test_what_is_no_import_is_not_undone(home, imported):
-    with pytest.raises(HomeError, match=r"no import 'runs-1'; see `orb-learning imports list`"):
+    with pytest.raises(
+        HomeError, match=r"no import 'runs-1', or all its rows were known before; see `orb"
+    ):
         undo_import(home, "runs-1")
     assert not home.root.exists()
     wrong = imported("a")
