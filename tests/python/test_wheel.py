@@ -172,9 +172,10 @@ def serve_docs(installed: Installed, home: Home) -> None:
 
 
 def test_a_failure_ends_with_the_code_of_dbt(installed: Installed, home: Home) -> None:
-    ended = installed.run("--home", home.root, "dbt", "test", "--select", "pools")  # not built yet
+    # Of what it reads nothing is built yet.
+    ended = installed.run("--home", home.root, "dbt", "run", "--select", "int_usual_costs")
     assert ended.returncode == 1
-    assert "Table with name pools does not exist" in ended.stdout
+    assert "Table with name executions does not exist" in ended.stdout
     ended = installed.run("--home", home.root, "dbt", "run", "--frobnicate")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Try 'orb-learning dbt run --help' for help." in ended.stderr
