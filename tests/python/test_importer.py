@@ -27,6 +27,7 @@ from orb_learning.errors import ImportFileError, SpoolWriteError
 from orb_learning.events import UNHASHED, ExecutionRecorded, InvalidEvent
 from orb_learning.home import Home
 from orb_learning.importer import FieldMap, ImportReport, _importing, _meter, import_files
+from orb_learning.importer._sources import Source
 from orb_learning.spool import MAX_LINE_BYTES
 from orb_learning.staging import LoadReport, load
 
@@ -906,7 +907,10 @@ def test_times_in_parquet_need_no_other_package(home, tmp_path):
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "2\n"
 
 
-def test_a_spool_that_cannot_be_written_stops_the_import(import_into, home, tmp_path):
+def test_a_spool_that_cannot_be_written_stops_the_import(import_into, home, tmp_path, monkeypatch):
+    read: list[Any] = []
+    watched = Source.watched
+    monkeypatch.setattr(Source, "watched", lambda *of: read.append(watched(*of)) or read[-1])
     home.root.mkdir()
     home.spool.write_text("")
     with pytest.raises(SpoolWriteError) as caught:
@@ -915,6 +919,8 @@ def test_a_spool_that_cannot_be_written_stops_the_import(import_into, home, tmp_
         f"cannot write to the spool in {home.spool}; import again when it can be written, "
         "rows already there are not doubled"
     )
+    assert read
+    assert all(file.closed for file in read)  # while the error still holds who reads them
 
 
 # Whatever there is

@@ -46,6 +46,11 @@ class Source:
         self._open[:] = [file]
         return file
 
+    def close(self) -> None:
+        """Close what an import that ended early has left open."""
+        for file in self._open:
+            file.close()
+
     def place(self) -> int:
         """Return how many of its bytes are read; 0 where nobody says from where they are."""
         try:
@@ -112,7 +117,10 @@ def opened(paths: Sequence[Path]) -> Iterator[list[Source]]:
         ImportFileError: one is not there, or cannot be read or unpacked.
     """
     with ExitStack() as stack:
-        yield [_source(name, path, stack) for name, path in _named(paths)]
+        sources = [_source(name, path, stack) for name, path in _named(paths)]
+        for source in sources:
+            stack.callback(source.close)
+        yield sources
 
 
 def _named(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
