@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 from report import alone
@@ -21,7 +21,7 @@ from orb_learning.home import Home
 from orb_learning.importer import import_files
 from orb_learning.refresh import Refresher
 from orb_learning.serving import Recommendation, Recommender
-from orb_learning.serving._publications import Publications
+from orb_learning.serving._publications import OnePublication
 
 BEFORE = ("int_execution_days", "int_task_groups")
 READ = (
@@ -124,7 +124,7 @@ class Learner:
         """Build the models of some runs, as of some days after the first, and return who knows."""
         self._fill(list(runs))
         self._build((*BEFORE, *READ), days)
-        recommender = Recommender(publications=cast("Publications", _Snapshot(self._connection)))
+        recommender = Recommender(publications=OnePublication(self._connection))
         recommender.evidence()  # before the tables hold another log
         return recommender
 
@@ -212,22 +212,6 @@ class Learner:
             from learning.main.executions
             """
         )
-
-
-class _Snapshot:
-    """Stands for `Publications`: one that no other follows."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def current(self) -> _Snapshot:
-        return self
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        return self._connection.cursor()
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)

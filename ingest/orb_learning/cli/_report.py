@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -175,8 +175,8 @@ def print_answers(
         _print_line(sentence, style="bold")
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=not number)
         for heading, width in COLUMNS.items():
-            justify = "right" if heading == "runs" else "left"
-            table.add_column(heading, justify=justify, width=width, no_wrap=True)  # type: ignore[arg-type]
+            justify: Literal["left", "right"] = "right" if heading == "runs" else "left"
+            table.add_column(heading, justify=justify, width=width, no_wrap=True)
         for row in rows:
             table.add_row(*row)
         print_table(table, WIDTH)

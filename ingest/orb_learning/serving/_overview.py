@@ -12,6 +12,7 @@ from orb_learning._types import utc_now
 from orb_learning.publication import Publication
 from orb_learning.serving._answers import EscalationAdvice, Recommendation
 from orb_learning.serving._evidence import ArmEvidence
+from orb_learning.serving._publications import OnePublication
 from orb_learning.serving._recommender import Recommender
 
 if TYPE_CHECKING:
@@ -122,22 +123,6 @@ class Overview:
     stale: list[str]
 
 
-class _Snapshot:
-    """One open publication, for a recommender that follows no other."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def current(self) -> _Snapshot:
-        return self
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        return self._connection.cursor()
-
-    def close(self) -> None:
-        """Leave it to whoever opened it."""
-
-
 def read_overview(
     connection: duckdb.DuckDBPyConnection, publication: Publication, filters: Filters
 ) -> Overview | None:
@@ -165,7 +150,7 @@ def read_overview(
 def _answers(
     connection: duckdb.DuckDBPyConnection, day: date, filters: Filters
 ) -> Iterator[TaskAnswer]:
-    recommender = Recommender(publications=_Snapshot(connection))
+    recommender = Recommender(publications=OnePublication(connection))
     named = None
     if filters.tier is not None and recommender.arm_kind != "pool_type":
         tiers = {arm.arm: arm.model_tier for arm in recommender.evidence()}

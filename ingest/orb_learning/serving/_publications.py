@@ -40,6 +40,25 @@ class Source(Protocol):
         """Let go of it."""
 
 
+class OnePublication:
+    """One that is open already, as a source that follows no other."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take a connection whose tables are those of `learning`; whoever made it closes it."""
+        self._connection = connection
+
+    def current(self) -> OnePublication:
+        """Return it."""
+        return self
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor of its own."""
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Leave it open."""
+
+
 @dataclass
 class OpenPublication:
     """One publication; a cursor of it reads nothing else, however long it lives.

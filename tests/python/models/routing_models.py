@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 
 from orb_learning.refresh import Refresher
 from orb_learning.serving import Recommender
-from orb_learning.serving._publications import Publications
+from orb_learning.serving._publications import OnePublication
 
 from .routing_oracle import Run
 from .warehouse import Warehouse
@@ -131,9 +130,7 @@ class Learned:
 
     def recommender(self) -> Recommender:
         """Return a recommender that has these tables for the publication in force."""
-        opened = SimpleNamespace(cursor=self._connection.cursor)
-        publications = SimpleNamespace(current=lambda: opened)
-        return Recommender(publications=cast(Publications, publications))
+        return Recommender(publications=OnePublication(self._connection))
 
     def close(self) -> None:
         self._connection.close()
