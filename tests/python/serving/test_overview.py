@@ -92,6 +92,9 @@ def test_a_mart_is_sorted_by_any_column_either_way(rows: Callable[..., MartRows]
         for sort in ("avg_cost", "-avg_cost")
     )
     assert up == sorted(up) != down == sorted(down, reverse=True)
+    tier = rows("tier_performance").columns.index("model_tier")
+    by_tier = sorted(rows("tier_performance").rows, key=lambda row: str(row[tier]))
+    assert rows("tier_performance", "model_tier").rows == by_tier  # of one tier as without sorting
     with pytest.raises(
         InvalidQueryError, match="cannot sort tier_performance by cost: it has repo"
     ):
@@ -169,6 +172,51 @@ def test_a_period_is_beside_the_one_before_and_no_mean_is_of_means(
     week = read_overview(learning, publication, Filters(days=7, tier="large"))
     assert week is not None
     assert (week.now, week.before) == (Period(1, 0.0, 50.0, 80.0), Period(0, None, None, None))
+
+
+def test_kinds_come_by_runs_arms_by_success_and_weeks_end_with_the_day(
+    learning: duckdb.DuckDBPyConnection, advised: Path
+) -> None:
+    publication = replace(current(Home(advised)), as_of=f"{DAY}T12:00:00")
+    learning.execute(
+        "create table arm_pair_evidence (task_type varchar, failed_arm varchar, next_arm varchar,"
+        " runs bigint, effective_tries double, dependence varchar, log_odds_drop double,"
+        " cost_factor double);"
+        "create table routing_recommendations as select 'everything' as level,"
+        " 'model_tier' as arm_kind, $day as as_of, 40.0 as success_value_usd,"
+        " 'safe_gain/1 value=40 window=90 half_life=60 min=10,5' as policy_version",
+        {"day": DAY},
+    )
+    for level, kind in (("everything", None), ("task_type", "docs"), ("task_type", "fix")):
+        for arm, success in (("alpha", 0.5), ("omega", 0.9)):
+            learning.execute(
+                "insert into arm_evidence by name select $level as level, $kind as task_type,"
+                " $arm as arm, $arm as model_tier, $runs as runs, $success as success,"
+                " 3 as first_tries, 3 as costed, false as is_comparable, $day as last_seen",
+                {
+                    "level": level, "kind": kind, "arm": arm, "success": success, "day": DAY,
+                    "runs": 5 if kind == "fix" else 2,
+                },
+            )  # fmt: skip
+    for days_ago, success in (
+        (-1, False),
+        (0, True),
+        (6, False),
+        (7, True),
+        (55, True),
+        (56, False),
+    ):
+        run(learning, days_ago, success=success, model_tier="omega")
+
+    found = read_overview(learning, publication, Filters())
+    assert found is not None
+    assert [answer.task_type for answer in found.answers] == ["fix", "docs"]
+    fix, _ = found.answers
+    assert [arm.evidence.arm for arm in fix.arms] == ["omega", "alpha"]
+    omega, alpha = fix.arms
+    assert (omega.runs, omega.weeks) == (4, (1.0, *[None] * (WEEKS - 3), 1.0, 0.5))
+    assert (alpha.runs, alpha.weeks) == (0, (None,) * WEEKS)
+    assert fix.runs_missing == 7
 
 
 def test_what_was_not_run_for_long_and_what_is_old_is_stale(
